@@ -1,0 +1,56 @@
+# Every target sets up what it needs. Only Python 3.11+, pip, make and git are taken for granted.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+UV     ?= uv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt lint type arch serve dev lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Cardvault needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## Run the story end to end on an embedded PostgreSQL and the sandbox gateway
+	$(BIN)/cardvault demo $(ARGS)
+
+dev: $(STAMP) ## Start the playground: database, sandbox, server, worker, one merchant, one API key
+	$(BIN)/cardvault dev $(ARGS)
+
+serve: $(STAMP) ## Start the API server (settings from CARDVAULT_*)
+	$(BIN)/cardvault serve $(ARGS)
+
+test: $(STAMP) ## Run all tests with 100 % branch coverage of keys/ and vault/
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+check: lint type arch ## Format, lint, types and architecture
+
+fmt: $(STAMP) ## Rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP) ## Format check, ruff, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/hadolint Dockerfile
+
+type: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+arch: $(STAMP) ## Layers and house rules
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:randomly tests/architecture
+
+lock: ## Recompile the lock files (needs uv)
+	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info
