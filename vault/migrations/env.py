@@ -1,0 +1,45 @@
+"""Alembic's entry: connects, takes the advisory lock, runs the revisions in one transaction."""
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from vault.schema import SCHEMA
+from vault.tables import metadata
+
+_LOCK = 0x63617264  # "card": any constant that nothing else in this database locks
+
+
+def _owned_schema(name: str | None, kind: str, _parents: Any) -> bool:
+    return kind != "schema" or name == SCHEMA
+
+
+def _run(connection: Connection) -> None:
+    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text(f"create schema if not exists {SCHEMA}"))
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_schemas=True,
+        include_name=_owned_schema,
+        version_table_schema=SCHEMA,
+        compare_server_default=False,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _online() -> None:
+    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool, hide_parameters=True)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_run)
+    finally:
+        await engine.dispose()
+
+
+asyncio.run(_online())

@@ -1,0 +1,89 @@
+"""What the database itself enforces beside its tables: an audit event for every change, and least-privilege roles.
+
+It refuses to know when it is applied (a revision says that). Invariants (audit-log.md 3.10 A to C): the trigger's
+function runs as its owner with a fixed search path; the application may insert into the queue, without choosing the
+transaction id or the order, and may not read it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+AUDIT_FUNCTION = """
+create function vault.require_audit_event() returns trigger
+language plpgsql security definer set search_path = pg_catalog, vault, pg_temp as $$
+begin
+    if not exists (select 1 from vault.audit_pending where xid = pg_current_xact_id()) then
+        raise exception 'a change of % needs an audit event in its transaction', tg_table_name
+            using errcode = '23514', constraint = 'audit_event_required';
+    end if;
+    return null;
+end
+$$
+"""
+
+APP = "cardvault_app"
+OPERATOR = "cardvault_operator"
+
+# Table -> what the role may do there. A privilege with columns is limited to them.
+GRANTS: Mapping[str, Mapping[str, str]] = {
+    APP: {
+        "root_key": "select",
+        "root_wrap": "select",
+        "data_key": "select",
+        "key_usage": "select, update (reserved)",
+        "merchant": "select",
+        "api_client": "select",
+        "api_secret": "select",
+        "card": "select, insert, update",
+        "card_secret": "select, insert, update (envelope, key_id), delete",
+        "payment": "select, insert, update",
+        "payment_secret": "select, insert, delete",
+        "payment_inquiry": "select, insert, update (next_at, attempts), delete",
+        "capture": "select, insert, update (status, gateway_capture_id, updated_at)",
+        "alarm": "select, insert",
+        "audit_pending": "insert (event_id, merchant_id, body)",
+        "alembic_version": "select",
+    },
+    OPERATOR: {
+        "root_key": "select, insert",
+        "root_wrap": "select, insert",
+        "data_key": "select, insert",
+        "key_usage": "select, insert, update (reserved)",
+        "merchant": "select, insert, update",
+        "api_client": "select, insert, update (name, scopes, cidrs, expires_at, revoked_at)",
+        "api_secret": "select, insert, update (expires_at), delete",
+        "card": "select",
+        "payment": "select",
+        "payment_inquiry": "select",
+        "alarm": "select",
+        "audit_pending": "insert (event_id, merchant_id, body)",
+        "alembic_version": "select",
+    },
+}
+
+
+def audit_triggers(table: str) -> Iterator[str]:
+    """Give the statements that make a table refuse a commit without an event; an update without a change needs none."""
+    timing = "deferrable initially deferred for each row"
+    yield (
+        f"create constraint trigger audit_insert_delete after insert or delete on vault.{table} "
+        f"{timing} execute function vault.require_audit_event()"
+    )
+    yield (
+        f"create constraint trigger audit_update after update on vault.{table} "
+        f"{timing} when (old.* is distinct from new.*) execute function vault.require_audit_event()"
+    )
+
+
+def create_role(role: str) -> str:
+    """Give the statement that makes a role that cannot log in, unless the cluster has it already."""
+    return (
+        f"do $$ begin create role {role} nologin; exception when duplicate_object or unique_violation then null; end $$"
+    )
+
+
+def grants() -> Iterator[str]:
+    """Give the statements that allow each role exactly what `GRANTS` lists."""
+    for role, tables in GRANTS.items():
+        yield f"grant usage on schema vault to {role}"
+        for table, privileges in tables.items():
+            yield f"grant {privileges} on vault.{table} to {role}"

@@ -1,0 +1,319 @@
+"""Every table of the vault, as SQLAlchemy metadata: what Alembic compares and what the data inventory is made of.
+
+It refuses to know how rows are read or written (that is `vault.store`). Invariants: each column carries a data class
+(controls.md RET-4), every primary key of merchant data starts with `merchant_id`, no column can hold a card number,
+a CVV or a gateway token in clear.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from vault.schema import XID8, DataClass, column, created_at, key_reference, metadata, moment, one_of
+
+root_key = Table(
+    "root_key",
+    metadata,
+    column("id", LargeBinary, DataClass.OUR_ID, primary_key=True),
+    column("version", Integer, DataClass.OPERATIONAL, unique=True),
+    column("state", Text, DataClass.OPERATIONAL),
+    column("check_value", LargeBinary, DataClass.KEYED_HASH),
+    created_at(),
+    one_of("state", "active", "retired"),
+)
+
+root_wrap = Table(
+    "root_wrap",
+    metadata,
+    column("root_key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(root_key.c.id)),
+    column("seal", Text, DataClass.CONFIGURATION),
+    column("wrapped", LargeBinary, DataClass.WRAPPED_KEY),
+    created_at(),
+    PrimaryKeyConstraint("root_key_id", "seal"),
+)
+
+data_key = Table(
+    "data_key",
+    metadata,
+    column("id", LargeBinary, DataClass.OUR_ID, primary_key=True),
+    column("merchant_id", Text, DataClass.OUR_ID, comment="empty: the installation's own key"),
+    column("purpose", Text, DataClass.OPERATIONAL),
+    column("state", Text, DataClass.OPERATIONAL),
+    column("root_key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(root_key.c.id)),
+    column("wrapped", LargeBinary, DataClass.WRAPPED_KEY),
+    created_at(),
+    one_of("purpose", "card", "credential", "fingerprint"),
+    one_of("state", "active", "decrypt_only", "compromised", "destroyed"),
+    CheckConstraint("length(id) = 16", name="id_length"),
+    Index("data_key_one_active_ix", "merchant_id", "purpose", unique=True, postgresql_where=text("state = 'active'")),
+)
+
+key_usage = Table(
+    "key_usage",
+    metadata,
+    column("key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(data_key.c.id), primary_key=True),
+    column("reserved", BigInteger, DataClass.OPERATIONAL, server_default=text("0")),
+)
+
+merchant = Table(
+    "merchant",
+    metadata,
+    column("id", Text, DataClass.OUR_ID, primary_key=True),
+    column("name", Text, DataClass.CONFIGURATION),
+    column("status", Text, DataClass.OPERATIONAL, server_default=text("'ACTIVE'")),
+    column("gateway_client_id", Text, DataClass.CONFIGURATION, unique=True),
+    column("gateway_credentials", LargeBinary, DataClass.SEALED),
+    key_reference("gateway_credentials_key_id"),
+    column("settings", JSONB, DataClass.CONFIGURATION, server_default=text("'{}'")),
+    created_at(),
+    created_at("updated_at"),
+    one_of("status", "ACTIVE", "DISABLED"),
+)
+
+
+def _merchant_id() -> Column[Any]:
+    return column("merchant_id", Text, DataClass.OUR_ID, ForeignKey(merchant.c.id))
+
+
+api_client = Table(
+    "api_client",
+    metadata,
+    column("id", Text, DataClass.OUR_ID, primary_key=True),
+    _merchant_id(),
+    column("name", Text, DataClass.CONFIGURATION),
+    column("scopes", ARRAY(Text), DataClass.CONFIGURATION),
+    column("cidrs", ARRAY(Text), DataClass.CONFIGURATION, server_default=text("'{}'")),
+    moment("expires_at"),
+    moment("revoked_at"),
+    created_at(),
+    Index(None, "merchant_id"),
+)
+
+api_secret = Table(
+    "api_secret",
+    metadata,
+    column("hash", LargeBinary, DataClass.KEYED_HASH, primary_key=True),
+    column("client_id", Text, DataClass.OUR_ID, ForeignKey(api_client.c.id)),
+    column("slot", SmallInteger, DataClass.OPERATIONAL),
+    key_reference("key_id"),
+    created_at(),
+    moment("expires_at"),
+    UniqueConstraint("client_id", "slot"),
+    one_of("slot", "0", "1"),
+)
+
+
+def _card_face(*, nullable: bool) -> list[Column[Any]]:
+    """Give what may be shown of a card, and its keyed fingerprint."""
+    return [
+        column("brand", Text, DataClass.CARD_ATTRIBUTE, nullable=nullable),
+        column("masked", Text, DataClass.TRUNCATED_PAN, nullable=nullable),
+        column("bin", Text, DataClass.TRUNCATED_PAN, nullable=True),
+        column("last_four", Text, DataClass.TRUNCATED_PAN, nullable=nullable),
+        column("expiry_month", SmallInteger, DataClass.CARD_ATTRIBUTE, nullable=nullable),
+        column("expiry_year", SmallInteger, DataClass.CARD_ATTRIBUTE, nullable=nullable),
+        column("fingerprint", LargeBinary, DataClass.KEYED_HASH, nullable=True),
+        key_reference("fingerprint_key_id", nullable=True),
+    ]
+
+
+card = Table(
+    "card",
+    metadata,
+    _merchant_id(),
+    column("id", Text, DataClass.OUR_ID),
+    column("buyer", Text, DataClass.MERCHANT_REFERENCE, nullable=True),
+    *_card_face(nullable=False),
+    column("issuing_country", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
+    column("funding", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
+    column("status", Text, DataClass.OPERATIONAL),
+    column("is_default", Boolean, DataClass.OPERATIONAL, server_default=text("false")),
+    column("network_transaction_id", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("metadata", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
+    created_at(),
+    created_at("updated_at"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    one_of("status", "ACTIVE", "DISABLED", "DELETED"),
+    CheckConstraint("(status = 'DELETED') = (buyer is null)", name="deleted_has_no_buyer"),
+    CheckConstraint("fingerprint is null or status <> 'DELETED'", name="deleted_has_no_fingerprint"),
+    CheckConstraint("expiry_month between 1 and 12", name="expiry_month"),
+    Index(
+        "card_one_per_buyer_ix",
+        "merchant_id",
+        "buyer",
+        "fingerprint",
+        unique=True,
+        postgresql_where=text("fingerprint is not null"),
+    ),
+    Index("card_one_default_ix", "merchant_id", "buyer", unique=True, postgresql_where=text("is_default")),
+    Index("card_newest_ix", "merchant_id", "buyer", text("created_at desc"), text("id desc")),
+)
+
+SECRET_KINDS = ("PAN", "TOKEN", "PROFILE")
+
+card_secret = Table(
+    "card_secret",
+    metadata,
+    column("merchant_id", Text, DataClass.OUR_ID),
+    column("card_id", Text, DataClass.OUR_ID),
+    column("kind", Text, DataClass.OPERATIONAL),
+    column("envelope", LargeBinary, DataClass.SEALED),
+    key_reference("key_id"),
+    created_at(),
+    PrimaryKeyConstraint("merchant_id", "card_id", "kind"),
+    ForeignKeyConstraint(["merchant_id", "card_id"], [card.c.merchant_id, card.c.id]),
+    one_of("kind", *SECRET_KINDS),
+)
+
+payment = Table(
+    "payment",
+    metadata,
+    _merchant_id(),
+    column("id", Text, DataClass.OUR_ID),
+    column("request_id", Text, DataClass.MERCHANT_REFERENCE),
+    column("client_id", Text, DataClass.OUR_ID, ForeignKey(api_client.c.id)),
+    column("kind", Text, DataClass.OPERATIONAL),
+    column("status", Text, DataClass.OPERATIONAL),
+    column("currency", Text, DataClass.MERCHANT_REFERENCE),
+    column("value", BigInteger, DataClass.MERCHANT_REFERENCE),
+    column("order_reference", Text, DataClass.MERCHANT_REFERENCE),
+    column("buyer", Text, DataClass.MERCHANT_REFERENCE, nullable=True),
+    column("card_id", Text, DataClass.OUR_ID, nullable=True),
+    column("credential", Text, DataClass.OPERATIONAL),
+    column("store_card", Text, DataClass.OPERATIONAL, nullable=True),
+    column("store_state", Text, DataClass.OPERATIONAL),
+    *_card_face(nullable=True),
+    column("digest", LargeBinary, DataClass.KEYED_HASH),
+    key_reference("digest_key_id"),
+    column("capture_mode", Text, DataClass.OPERATIONAL),
+    column("capture_status", Text, DataClass.GATEWAY_RESULT, server_default=text("'NONE'")),
+    column("next_action", JSONB, DataClass.GATEWAY_RESULT, nullable=True),
+    column("gateway_payment_id", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("result_code", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("result_status", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("result_message", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("result_info", JSONB, DataClass.GATEWAY_RESULT, nullable=True),
+    column("not_sent", Boolean, DataClass.OPERATIONAL, server_default=text("false")),
+    column("metadata", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
+    moment("send_deadline", nullable=False),
+    moment("expires_at", nullable=False),
+    moment("authorisation_expires_at"),
+    moment("cancel_requested_at"),
+    moment("finalised_at"),
+    created_at(),
+    created_at("updated_at"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    UniqueConstraint("merchant_id", "request_id"),
+    ForeignKeyConstraint(["merchant_id", "card_id"], [card.c.merchant_id, card.c.id]),
+    one_of("kind", "ONE_OFF", "CARD_ON_FILE", "MERCHANT_INITIATED"),
+    one_of("status", "CREATED", "UNKNOWN", "PROCESSING", "SUCCESS", "FAIL", "CANCELLED"),
+    one_of("credential", "CARD_DATA", "TOKEN", "PAN"),
+    one_of("store_card", "GATEWAY", "VAULT", "BOTH"),
+    one_of("store_state", "NONE", "PENDING", "STORED", "DROPPED"),
+    one_of("capture_mode", "AUTOMATIC", "MANUAL"),
+    one_of("capture_status", "NONE", "PENDING", "PARTIAL", "FULL", "EXPIRED"),
+    CheckConstraint("value > 0", name="value"),
+    CheckConstraint("not not_sent or status in ('FAIL', 'SUCCESS', 'CANCELLED')", name="not_sent"),
+    Index("payment_newest_ix", "merchant_id", text("created_at desc"), text("id desc")),
+    Index("payment_order_ix", "merchant_id", "order_reference"),
+    Index("payment_card_ix", "merchant_id", "card_id", postgresql_where=text("card_id is not null")),
+    Index("payment_buyer_ix", "merchant_id", "buyer", postgresql_where=text("buyer is not null")),
+)
+
+
+def _belongs_to_payment() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["merchant_id", "payment_id"], [payment.c.merchant_id, payment.c.id])
+
+
+payment_secret = Table(
+    "payment_secret",
+    metadata,
+    column("merchant_id", Text, DataClass.OUR_ID),
+    column("payment_id", Text, DataClass.OUR_ID),
+    column("kind", Text, DataClass.OPERATIONAL),
+    column("envelope", LargeBinary, DataClass.SEALED),
+    key_reference("key_id"),
+    created_at(),
+    PrimaryKeyConstraint("merchant_id", "payment_id", "kind"),
+    _belongs_to_payment(),
+    one_of("kind", *SECRET_KINDS),
+)
+
+payment_inquiry = Table(
+    "payment_inquiry",
+    metadata,
+    column("merchant_id", Text, DataClass.OUR_ID),
+    column("payment_id", Text, DataClass.OUR_ID),
+    moment("next_at", nullable=False),
+    column("attempts", Integer, DataClass.OPERATIONAL, server_default=text("0")),
+    PrimaryKeyConstraint("merchant_id", "payment_id"),
+    _belongs_to_payment(),
+    Index(None, "next_at"),
+)
+
+capture = Table(
+    "capture",
+    metadata,
+    column("merchant_id", Text, DataClass.OUR_ID),
+    column("id", Text, DataClass.OUR_ID),
+    column("payment_id", Text, DataClass.OUR_ID),
+    column("request_id", Text, DataClass.MERCHANT_REFERENCE),
+    column("gateway_capture_id", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("status", Text, DataClass.GATEWAY_RESULT),
+    column("currency", Text, DataClass.GATEWAY_RESULT),
+    column("value", BigInteger, DataClass.GATEWAY_RESULT),
+    created_at(),
+    created_at("updated_at"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    UniqueConstraint("merchant_id", "payment_id", "request_id"),
+    _belongs_to_payment(),
+    one_of("status", "PENDING", "SUCCESS", "FAIL"),
+)
+
+alarm = Table(
+    "alarm",
+    metadata,
+    column("merchant_id", Text, DataClass.OUR_ID, comment="empty: the installation's own"),
+    column("id", Text, DataClass.OUR_ID),
+    column("code", Text, DataClass.OPERATIONAL),
+    column("object_id", Text, DataClass.OUR_ID),
+    column("details", JSONB, DataClass.GATEWAY_RESULT),
+    created_at(),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    UniqueConstraint("merchant_id", "code", "object_id"),
+)
+
+audit_pending = Table(
+    "audit_pending",
+    metadata,
+    column("xid", XID8(), DataClass.AUDIT, server_default=text("pg_current_xact_id()")),
+    column("ord", BigInteger, DataClass.AUDIT, Identity(always=True)),
+    column("event_id", Text, DataClass.AUDIT),
+    column("merchant_id", Text, DataClass.AUDIT),
+    column("occurred_at", DateTime(timezone=True), DataClass.AUDIT, server_default=text("clock_timestamp()")),
+    column("body", LargeBinary, DataClass.AUDIT),
+    PrimaryKeyConstraint("xid", "ord"),
+)
+
+# Changes to these need no audit event: a schedule, a counter, and the queue of the events themselves.
+UNAUDITED = frozenset({"payment_inquiry", "key_usage", "audit_pending"})
