@@ -1,0 +1,238 @@
+"""The keyring: finds, unwraps, caches and counts data keys, and seals, opens and fingerprints with them.
+
+Refuses to know SQL, transactions and what the values mean. Invariants: a seal is counted before it is made, and no key
+is used beyond its limit; an envelope is opened with exactly the key it names, never by trial (CRY-6); an id that is not
+cached is looked up in the rows before it counts as unknown; the number of plaintext keys in memory is bounded.
+One keyring serves one event loop; a forked child may use it, and starts with nothing reserved.
+"""
+
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from keys.datakeys import (
+    DataKey,
+    KeyRows,
+    KeyState,
+    NewKey,
+    Purpose,
+    WrappedKey,
+    forks,
+    load_data_key,
+    new_data_key,
+)
+from keys.envelope import Cipher, Context, Secret, key_id_of
+from keys.errors import CannotOpen, KeyExhausted, KeyUnavailable, KeyUnknown
+from keys.fingerprint import Fingerprint, Fingerprinter, Label
+from keys.lru import Lru
+from keys.rootkey import RootKey
+from keys.sealed import Plaintext, Sealed
+
+__all__ = [
+    "DataKey",
+    "Envelope",
+    "Fingerprint",
+    "KeyRows",
+    "KeyState",
+    "Keyring",
+    "Label",
+    "Location",
+    "NewKey",
+    "Purpose",
+    "WrappedKey",
+    "new_data_key",
+]
+
+DEFAULT_BLOCK: Final = 4096
+DEFAULT_LIMIT: Final = 2**31
+DEFAULT_CACHE_SIZE: Final = 2048
+_STRIPES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a sealed value is stored; the keyring adds the environment."""
+
+    merchant_id: str
+    table: str
+    row_id: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A sealed value and the id of its key, for the statement that checks that the key is still active."""
+
+    key_id: bytes
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    """The ids of a merchant's live keys of one purpose: the active one first, the others newest first."""
+
+    key_ids: tuple[bytes, ...]
+
+
+class Keyring:
+    """All data keys of an installation, under one or more loaded root keys."""
+
+    def __init__(
+        self,
+        roots: Mapping[bytes, RootKey],
+        rows: KeyRows,
+        environment: str,
+        *,
+        block: int = DEFAULT_BLOCK,
+        limit: int = DEFAULT_LIMIT,
+        cache_size: int = DEFAULT_CACHE_SIZE,
+    ) -> None:
+        if block < 1 or not 1 <= limit <= DEFAULT_LIMIT:
+            raise ValueError("the block starts at 1, the limit lies between 1 and 2^31")
+        self._roots = roots
+        self._rows = rows
+        self._environment = environment
+        self._block = block
+        self._limit = limit
+        self._keys: Lru[bytes, DataKey] = Lru(cache_size)
+        self._rings: Lru[tuple[str, Purpose], _Ring] = Lru(cache_size)
+        self._fork = forks.count
+        self._locks = [asyncio.Lock() for _ in range(_STRIPES)]
+
+    async def active(self, merchant_id: str, purpose: Purpose) -> DataKey:
+        """Return the key that new values are made with; KeyUnavailable when there is none."""
+        ring = self._rings.get((merchant_id, purpose)) or await self._find_ring(merchant_id, purpose)
+        return self._keys.get(ring.key_ids[0]) or await self._find_key(ring.key_ids[0])
+
+    def forget(self, merchant_id: str, purpose: Purpose, used: bytes | None = None) -> None:
+        """Drop what is cached of a merchant's keys, after a statement found the key no longer active.
+
+        With `used`, the id of the key that was refused, a keyring that has moved on since is left alone.
+        """
+        ring = self._rings.get((merchant_id, purpose))
+        if ring is None or (used is not None and used != ring.key_ids[0]):
+            return
+        self._rings.drop((merchant_id, purpose))
+        for key_id in ring.key_ids:
+            self._keys.drop(key_id)
+
+    async def seal(self, purpose: Purpose, plaintext: Secret, location: Location) -> Envelope:
+        """Seal under the active key of the location's merchant, once the use is counted.
+
+        KeyUnavailable without an active key, KeyExhausted when it may not be used again, PlaintextTooLarge.
+        """
+        if purpose is Purpose.FINGERPRINT:
+            raise ValueError("a fingerprint key does not seal")
+        key = await self.active(location.merchant_id, purpose)
+        if not key.usage.take():
+            key = await self._reserve(key)
+        return Envelope(key.key_id, _cipher(key).seal(plaintext, self._context(location)))
+
+    async def open(self, data: bytes, location: Location) -> Plaintext:
+        """Open with the key that the envelope names, whatever its live state.
+
+        CannotOpen for whatever is wrong with envelope or location, KeyUnknown for an id without a row,
+        KeyUnavailable for a destroyed key or one whose root key is not loaded.
+        """
+        key_id = key_id_of(data)
+        key = self._keys.get(key_id) or await self._find_key(key_id)
+        if key.merchant_id != location.merchant_id:
+            raise CannotOpen
+        return _cipher(key).open(data, self._context(location))
+
+    async def fingerprints(self, merchant_id: str, value: Sealed[str]) -> list[Fingerprint]:
+        """Return the value's digests under every live version of the merchant's key, the active one first."""
+        return await self.digests(merchant_id, Label.PAN, value.reveal().encode())
+
+    async def digests(self, merchant_id: str, label: Label, message: bytes) -> list[Fingerprint]:
+        """Return a message's digests under every live version of the merchant's key, the active one first."""
+        pair = (merchant_id, Purpose.FINGERPRINT)
+        ring = self._rings.get(pair) or await self._find_ring(*pair)
+        keys = [self._keys.get(key_id) or await self._find_key(key_id) for key_id in ring.key_ids]
+        return [_fingerprinter(key).digest(label, message) for key in keys]
+
+    async def digest(self, merchant_id: str, label: Label, message: bytes, key_id: bytes | None = None) -> Fingerprint:
+        """Digest a message under the merchant's active fingerprint key, or under the version that is named.
+
+        KeyUnknown when the named key is not a fingerprint key of this merchant.
+        """
+        if key_id is None:
+            key = await self.active(merchant_id, Purpose.FINGERPRINT)
+        else:
+            key = self._keys.get(key_id) or await self._find_key(key_id)
+        if key.merchant_id != merchant_id:
+            raise KeyUnknown
+        return _fingerprinter(key).digest(label, message)
+
+    async def _find_ring(self, merchant_id: str, purpose: Purpose) -> _Ring:
+        pair = (merchant_id, purpose)
+        async with self._lock(pair):
+            if (ring := self._rings.get(pair)) is None:
+                ring = self._load_ring(await self._rows.live(merchant_id, purpose))
+                self._rings.put(pair, ring)
+            return ring
+
+    def _load_ring(self, rows: Sequence[WrappedKey]) -> _Ring:
+        active = next((row for row in rows if row.state is KeyState.ACTIVE), None)
+        if active is None:
+            raise KeyUnavailable
+        self._load(active)
+        return _Ring((active.key_id, *(row.key_id for row in rows if row is not active)))
+
+    async def _find_key(self, key_id: bytes) -> DataKey:
+        async with self._lock(key_id):
+            if (key := self._keys.get(key_id)) is not None:
+                return key
+            if (row := await self._rows.find(key_id)) is None:
+                raise KeyUnknown
+            return self._load(row)
+
+    def _load(self, row: WrappedKey) -> DataKey:
+        key = self._keys.get(row.key_id)
+        if key is None or key.state is not row.state:
+            if (root := self._roots.get(row.root_key_id)) is None:
+                raise KeyUnavailable
+            key = load_data_key(root, row, self._environment)
+            self._keys.put(row.key_id, key)
+        return key
+
+    async def _reserve(self, key: DataKey) -> DataKey:
+        try:
+            await self._spend(key)
+        except KeyExhausted:
+            # Another process may have rotated since this one looked.
+            self.forget(key.merchant_id, key.purpose, key.key_id)
+            key = await self.active(key.merchant_id, key.purpose)
+            await self._spend(key)
+        return key
+
+    async def _spend(self, key: DataKey) -> None:
+        while not key.usage.take():
+            async with self._lock(key.key_id):
+                # The first of all that wait here reserves for all of them.
+                if key.usage.spent:
+                    total = await self._rows.reserve(key.key_id, self._block)
+                    key.usage.grant(self._block, total, self._limit)
+
+    def _lock(self, name: Hashable) -> asyncio.Lock:
+        if self._fork != forks.count:
+            # A lock that was held while the process forked is never released in the child.
+            self._fork = forks.count
+            self._locks = [asyncio.Lock() for _ in range(_STRIPES)]
+        return self._locks[hash(name) % _STRIPES]
+
+    def _context(self, location: Location) -> Context:
+        return Context(self._environment, location.merchant_id, location.table, location.row_id, location.field)
+
+
+def _cipher(key: DataKey) -> Cipher:
+    if not isinstance(key.primitive, Cipher):
+        raise CannotOpen
+    return key.primitive
+
+
+def _fingerprinter(key: DataKey) -> Fingerprinter:
+    if not isinstance(key.primitive, Fingerprinter):
+        raise KeyUnknown
+    return key.primitive
