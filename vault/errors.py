@@ -38,9 +38,12 @@ class FieldCode(StrEnum):
     CARD_NUMBER_REFUSED = "card_number_refused"
     CVV_INVALID = "cvv_invalid"
     CVV_NOT_STORABLE = "cvv_not_storable"
+    PIN_DIGITS_INVALID = "pin_digits_invalid"
     EXPIRY_INVALID = "expiry_invalid"
+    EXPIRY_INCOMPLETE = "expiry_incomplete"
     PAN_IN_FREE_TEXT = "pan_in_free_text"
     STORAGE_NOT_SUPPORTED = "storage_not_supported"
+    BUYER_REQUIRED = "buyer_required"
     BUYER_MISMATCH = "buyer_mismatch"
 
 

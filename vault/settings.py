@@ -1,0 +1,288 @@
+"""What an installation is told from outside: the `CARDVAULT_*` environment variables, read once into a frozen value.
+
+Refuses to know who uses a setting and to open anything but the files that hold secrets; no module keeps settings of
+its own. Invariants: no secret has a default, an unsafe combination does not start, and an error names the variable and
+the mend, never a value.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Final, LiteralString, Self, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from vault.card_policy import CardPolicy
+
+PREFIX: Final = "CARDVAULT_"
+_FILE_SUFFIX: Final = "_FILE"
+_SECRET_FILE_LIMIT: Final = 65_536
+_VARIABLE: Final = re.compile(r"CARDVAULT_[A-Z0-9_]{1,64}")
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+class Environment(StrEnum):
+    """Whether real cards are expected here."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class LogFormat(StrEnum):
+    """How a log line is written."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class SettingsInvalid(Exception):
+    """The environment does not make valid settings; the text has one line for each variable and how to mend it."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__("\n".join(complaints))
+
+
+def _refusal(mend: LiteralString) -> PydanticCustomError:
+    """Make the error whose text reaches the operator; `mend` is a literal of this module."""
+    return PydanticCustomError("setting", mend)
+
+
+def _split(text: str) -> SplitResult:
+    """Take a URL apart; one that cannot be is refused without repeating it."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise _refusal("holds characters that a URL cannot have")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise _refusal("is not a URL") from None
+    return parts
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    """Check a PostgreSQL URL and give it with the plain `postgresql` scheme."""
+    text = url.get_secret_value()
+    parts = _split(text)
+    if parts.scheme not in {"postgresql", "postgresql+asyncpg"}:
+        raise _refusal("has to start with postgresql:// or postgresql+asyncpg://")
+    if not (parts.hostname or "host=" in parts.query) or len(parts.path) < len("/x"):
+        raise _refusal("needs a host and a database: postgresql://user:password@host:5432/database")
+    return SecretStr("postgresql" + text[text.index("://") :])
+
+
+def _web_url(url: str) -> str:
+    """Check an http or https URL and give it without a slash at its end."""
+    parts = _split(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _refusal("has to be a full URL such as https://host.example")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise _refusal("must not hold a user, a query or a fragment")
+    return url.rstrip("/")
+
+
+def _gateway_url(url: str) -> str:
+    """Check the gateway's address; the paths below it are the gateway client's own."""
+    address = _web_url(url)
+    if urlsplit(address).path:
+        raise _refusal("must end after the host: the paths are added by the vault")
+    return address
+
+
+def _seal(uri: str) -> str:
+    """Accept the seals that are built; the others are refused by name so that nobody waits for them."""
+    scheme, _, path = uri.partition(":")
+    if scheme in {"pkcs11", "awskms", "transit"}:
+        raise _refusal("names a seal that this version does not have; use local:/path/to/keystore")
+    if scheme != "local" or not Path(path).is_absolute():
+        raise _refusal("has to be local: and the absolute path of the keystore file, local:/path/to/keystore")
+    return uri
+
+
+def _networks(text: object) -> object:
+    """Read a comma-separated list of CIDR blocks; a block that holds every address would trust everybody."""
+    if not isinstance(text, str):
+        return text
+    try:
+        networks = tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+    except ValueError:
+        raise _refusal("has to be CIDR blocks separated by commas, such as 10.0.0.0/8,192.0.2.7/32") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise _refusal("must not hold a block of all addresses: every caller could then choose its own address")
+    return networks
+
+
+def _is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine, by name or by address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+DatabaseUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_database_url)]
+
+
+class Settings(BaseSettings):
+    """All settings, checked one by one and together; built by `load_settings`, or from keywords in tests.
+
+    Durations are in seconds. Each field's description is the mend that an operator reads. Source: design, commands and
+    settings; controls NET-2, STO-7.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    environment: Environment = Field(Environment.PRODUCTION, description="development or production")
+    database_url: DatabaseUrl = Field(description="postgresql://user:password@host:5432/database")
+    admin_database_url: DatabaseUrl | None = Field(None, description="the same, for a role that may migrate")
+    seal: Annotated[str, AfterValidator(_seal)] = Field(description="local:/path/to/keystore")
+    seal_passphrase_file: Path = Field(description="the path of a file that holds the keystore's passphrase")
+    gateway_url: Annotated[str, AfterValidator(_gateway_url)] = Field(description="https://host of the payment gateway")
+    gateway_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
+    public_url: Annotated[str, AfterValidator(_web_url)] = Field(
+        description="https://host under which the gateway reaches this vault"
+    )
+    log_format: LogFormat = Field(LogFormat.JSON, description="json or console")
+    card_policy: CardPolicy = Field(CardPolicy.ANY, description="any, test-only or live-only")
+    audit_anchor: str | None = Field(None, min_length=1, max_length=2048, description="where checkpoints are published")
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
+        (), description="CIDR blocks separated by commas"
+    )
+    pool_size: int = Field(10, ge=1, le=200, description="a number of database connections from 1 to 200")
+    max_body_bytes: int = Field(1_048_576, ge=1_024, le=16_777_216, description="a number of bytes, 1024 to 16777216")
+    request_deadline: Seconds = Field(30.0, description="seconds, longer than CARDVAULT_SENDER_DEADLINE")
+    sender_deadline: Seconds = Field(20.0, description="seconds that a payment call may take until it is written")
+    not_sent_grace: Seconds = Field(60.0, description="seconds after a sender's deadline")
+    inquiry_first: Seconds = Field(2.0, description="seconds until the first inquiry")
+    inquiry_max: Seconds = Field(900.0, description="seconds, at least CARDVAULT_INQUIRY_FIRST")
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # the sources that are not listed are not taken either
+        cls,
+        _settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from `load_settings` alone, so that nothing depends on the process's environment by surprise."""
+        return (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_production(cls, values: dict[str, object]) -> dict[str, object]:
+        if values.get("environment", Environment.PRODUCTION) == Environment.PRODUCTION:
+            return {"card_policy": CardPolicy.LIVE_ONLY, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _safe_together(self) -> Self:
+        complaints = [f"{PREFIX}{name.upper()}: {mend}" for name, mend in self._complaints()]
+        if complaints:
+            raise SettingsInvalid(complaints)
+        return self
+
+    def _complaints(self) -> Iterator[tuple[str, str]]:
+        plain_gateway = self.gateway_url.startswith("http:")
+        if plain_gateway and self.in_production:
+            yield "gateway_url", "has to be https in production"
+        elif plain_gateway and not _is_loopback(self.gateway_url):
+            yield "gateway_url", "may be http only for a gateway on this machine (127.0.0.1)"
+        if self.public_url.startswith("http:") and self.in_production:
+            yield "public_url", "has to be https in production"
+        if self.request_deadline <= self.sender_deadline:
+            yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
+        if self.inquiry_max < self.inquiry_first:
+            yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
+
+    @property
+    def in_production(self) -> bool:
+        """Whether real cards are expected; also what hides the documentation page."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def operator_database_url(self) -> SecretStr:
+        """The database URL of operators' commands and migrations."""
+        return self.admin_database_url or self.database_url
+
+    @property
+    def keystore_path(self) -> Path:
+        """Where the local seal keeps its file."""
+        return Path(self.seal.removeprefix("local:"))
+
+
+_SECRETS: Final = ("database_url", "admin_database_url")
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the `CARDVAULT_*` variables, or for secrets the file that the same name with `_FILE` points at.
+
+    An empty variable counts as not set. Raises `SettingsInvalid` for an unknown variable, a missing or unacceptable
+    value and an unsafe combination.
+    """
+    complaints: list[str] = []
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    values: dict[str, object] = dict(_secrets_in_files(given, complaints))
+    for name, value in given.items():
+        field = name.removeprefix(PREFIX).lower()
+        if name != name.upper() or field not in Settings.model_fields:
+            complaints.append(_unknown(name))
+        elif field in values:
+            complaints.append(f"{name}: is set beside {name}{_FILE_SUFFIX}; keep one of the two")
+        elif value:
+            values[field] = value
+    if complaints:
+        raise SettingsInvalid(sorted(complaints))
+    try:
+        return Settings(**values)  # type: ignore[arg-type]  # pydantic checks what came from the environment
+    except ValidationError as error:
+        raise SettingsInvalid(sorted(set(_mends(error)))) from None
+
+
+def _secrets_in_files(given: dict[str, str], complaints: list[str]) -> Iterator[tuple[str, str]]:
+    """Take the `_FILE` variables of secrets out of `given` and read what they point at, without the last newline."""
+    for field in _SECRETS:
+        name = f"{PREFIX}{field.upper()}{_FILE_SUFFIX}"
+        path = given.pop(name, "")
+        if not path:
+            continue
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                text = file.read(_SECRET_FILE_LIMIT + 1)
+        except (OSError, ValueError):
+            complaints.append(f"{name}: the file cannot be read; check its path and its permissions")
+            continue
+        if not text.strip() or len(text) > _SECRET_FILE_LIMIT:
+            complaints.append(f"{name}: the file is empty or too long; it has to hold the value alone")
+            continue
+        yield field, text.rstrip("\r\n")
+
+
+def _unknown(name: str) -> str:
+    """Say that a variable is not a setting and, where it looks like a slip, which one is meant."""
+    if not _VARIABLE.fullmatch(name):
+        return f"{PREFIX}…: a variable is set that is not a setting; remove it"
+    known = [f"{PREFIX}{field.upper()}" for field in Settings.model_fields]
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name}: is not a setting; " + (f"did you mean {close[0]}?" if close else "remove it")
+
+
+def _mends(error: ValidationError) -> Iterator[str]:
+    """Give one line for each refused variable, made of texts of this module only."""
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        field = str(fault["loc"][0])
+        name = f"{PREFIX}{field.upper()}"
+        match fault["type"]:
+            case "setting":
+                yield f"{name}: {fault['msg']}"
+            case "missing":
+                yield f"{name}: is not set; set it to {Settings.model_fields[field].description}"
+            case _:
+                yield f"{name}: is not acceptable; set it to {Settings.model_fields[field].description}"
