@@ -1,0 +1,236 @@
+"""The process's log: one line for each event, made of keys that are known in advance and values that are made harmless.
+
+Refuses to know messages: an event has a literal name, an exception is its type and places, and a library's record is
+reduced to where it came from. Invariants: no line holds a local variable, an exception's text or a card number; no
+value can begin a new line; writing a line never raises.
+"""
+
+import logging
+import re
+import sys
+import threading
+import unicodedata
+from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import PurePath
+from traceback import walk_tb
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+
+import orjson
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from vault.pan_detector import contains_pan
+from vault.settings import LogFormat
+
+# Every key that a line may have. What is not listed is dropped and counted, so that a new key is a decision.
+KEYS: Final = frozenset({
+    "event", "level", "time", "logger", "dropped",
+    "request_id", "trace_id", "merchant_id", "client_id", "card_id", "payment_id", "mandate_id", "capture_id",
+    "refund_id", "event_id", "audit_event_id", "alarm_id", "key_id", "operator_id", "approval_id", "endpoint_id",
+    "method", "route", "status", "duration_ms", "code", "reason", "operation", "outcome", "state", "purpose",
+    "pointers", "attempt", "count", "size", "seconds", "sqlstate", "constraint", "result_code", "loop",
+    "error", "causes", "places", "function", "version", "environment", "host", "port", "process",
+})  # fmt: skip
+
+WITHHELD: Final = "[withheld]"
+_EVENT: Final = re.compile(r"[a-z0-9_.]{1,80}")
+_LOGGER: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")
+# Control characters, line and paragraph separators, directions of writing, and halves of surrogate pairs.
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LONGEST_TEXT: Final = 300
+_OVERLAP: Final = 40  # a number that begins before the cut is looked at as a whole
+_LONGEST_LIST: Final = 20
+_LARGEST_INTEGER: Final = 2**63
+_PLACES: Final = 12
+_CAUSES: Final = 6
+
+Event = MutableMapping[str, Any]
+
+
+def configure(log_format: LogFormat, *, stream: BinaryIO | None = None) -> None:
+    """Send everything that this process logs, libraries' records and uncaught errors included, to one stream of lines.
+
+    Standard output where no stream is given. To be called once, before loggers are used; again only in tests.
+    """
+    render = _as_json if log_format is LogFormat.JSON else _as_text
+    processors: list[Processor] = [structlog.contextvars.merge_contextvars, _shape, render]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=_Lines(stream or sys.stdout.buffer),
+        cache_logger_on_first_use=False,
+    )
+    _adopt_standard_logging()
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Give the logger of a module, by the module's name."""
+    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    return logger
+
+
+def alarm(logger: FilteringBoundLogger, code: str, **ids: object) -> None:
+    """Write the line that wakes somebody: event `alarm`, level critical, a literal code and ids of ours."""
+    logger.critical("alarm", code=code, **ids)
+
+
+class _Lines:
+    """The stream at the end of the chain; a full disk or a closed pipe loses lines and stops nothing else."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def __call__(self, *_: object) -> Self:
+        return self
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(line + b"\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write
+
+
+class _Adopted(logging.Handler):
+    """Takes the records of libraries: logger, level, place and exception type, never the message or its arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = max(logging.DEBUG, min(logging.CRITICAL, record.levelno // 10 * 10))
+        place = _place(record.pathname, record.lineno, record.funcName)
+        get_logger(record.name).log(level, "library.record", function=place, exc_info=record.exc_info)
+
+
+def _adopt_standard_logging() -> None:
+    """Lead every logger of the standard library to us, whatever handlers it had; libraries' access logs end here."""
+    root = logging.getLogger()
+    root.handlers[:] = [_Adopted()]
+    root.setLevel(logging.WARNING)
+    for name in list(root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    for name in ("uvicorn.access", "aiohttp.access"):
+        logging.getLogger(name).disabled = True
+    logging.captureWarnings(capture=True)
+
+
+def _uncaught(_kind: type[BaseException], error: BaseException, _traceback: TracebackType | None) -> None:
+    get_logger("process").critical("process.uncaught", exc_info=error)
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    get_logger("process").critical("process.uncaught_in_thread", exc_info=args.exc_value)
+
+
+def _unraisable(args: "sys.UnraisableHookArgs") -> None:
+    get_logger("process").error("process.unraisable", exc_info=args.exc_value)
+
+
+def _shape(_logger: object, level: str, event: Event) -> Event:
+    """Make a line of what was given: known keys, plain values, exceptions by type and place."""
+    exc_info = event.pop("exc_info", None)
+    name = event.pop("event", None)
+    line: Event = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": level,
+        "event": name if isinstance(name, str) and _EVENT.fullmatch(name) else "invalid_event",
+    }
+    dropped = 0
+    for key, value in event.items():
+        if key in KEYS and key not in line:
+            line[key] = _harmless(value)
+        else:
+            dropped += 1
+    if exc_info:
+        line.update(describe(_exception_of(exc_info)))
+    if dropped:
+        line["dropped"] = dropped
+    return line
+
+
+def _exception_of(exc_info: object) -> BaseException | None:
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if isinstance(exc_info[1], BaseException) else None
+    return sys.exception()
+
+
+def describe(error: BaseException | None) -> dict[str, object]:
+    """Say of an exception its type, the types of what caused it, and the code places it passed, innermost last."""
+    if error is None:
+        return {}
+    causes = [type(cause).__qualname__ for cause in islice(_causes(error), _CAUSES)]
+    places = [_place(frame.f_code.co_filename, number, frame.f_code.co_name) for frame, number in _frames(error)]
+    found: dict[str, object] = {"error": type(error).__qualname__, "places": places[-_PLACES:]}
+    return {**found, "causes": causes} if causes else found
+
+
+def _frames(error: BaseException) -> Iterator[tuple[Any, int]]:
+    return walk_tb(error.__traceback__)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk down what an exception names as its causes, groups included; a circle ends at the caller's limit."""
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield member
+            yield from _causes(member)
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield cause
+        yield from _causes(cause)
+
+
+def _place(path: str, number: int, function: str) -> str:
+    return f"{'/'.join(PurePath(path).parts[-3:])}:{number} {function}"
+
+
+def _harmless(value: object) -> object:
+    """Give what may stand in a line for a value: short plain text, numbers, lists of these, else the type's name."""
+    match value:
+        case str():
+            return _text(value)
+        case None | bool():
+            return value
+        case int() | float():
+            return value if abs(value) < _LARGEST_INTEGER and not contains_pan(str(value)) else WITHHELD
+        case list() | tuple():
+            return [_harmless(item) for item in value[:_LONGEST_LIST] if not isinstance(item, list | tuple)]
+        case _:
+            return f"<{type(value).__name__}>"
+
+
+def _text(value: str) -> str:
+    seen = value[: _LONGEST_TEXT + _OVERLAP]
+    if contains_pan(seen if seen.isascii() else _ascii_digits(seen)):
+        return WITHHELD
+    short = seen[:_LONGEST_TEXT]
+    return short if short.isascii() and short.isprintable() else _UNSAFE.sub(_escape, short)
+
+
+def _ascii_digits(text: str) -> str:
+    """Write digits of every script as ASCII ones, so that a number in another script is seen as well."""
+    return "".join(str(unicodedata.digit(char, char)) for char in text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _as_json(_logger: object, _method: str, line: Event) -> bytes:
+    return orjson.dumps(line)
+
+
+def _as_text(_logger: object, _method: str, line: Event) -> bytes:
+    head = f"{line.pop('time')} {line.pop('level'):8} {line.pop('event')}"
+    return " ".join([head, *(f"{key}={value}" for key, value in line.items())]).encode()
