@@ -4,20 +4,21 @@ This module knows no reasons beyond its classes: a message is fixed text or the 
 of an envelope, a key or a passphrase. Invariant: whoever catches `KeysError` has caught every failure of this package.
 
     KeysError
-    ├── CannotOpen              an envelope that does not parse or open, whatever the reason
-    ├── PlaintextTooLarge       more octets than an envelope may hold
-    ├── KeyUnknown              no key has this id
-    ├── KeyUnavailable          no active key, a destroyed one, or one whose root key is not loaded
-    ├── KeyExhausted            the key has been used as often as it may be
-    ├── SelfTestFailed          a primitive does not give its known answer
+    ├── CannotOpen                   an envelope that does not parse or open, whatever the reason
+    ├── PlaintextTooLarge            more octets than an envelope may hold
+    ├── KeyUnknown                   no key has this id
+    ├── KeyUnavailable               no active key, a destroyed one, or one whose root key is not loaded
+    ├── KeyExhausted                 the key has been used as often as it may be
+    ├── SelfTestFailed               a primitive does not give its known answer
     └── SealError
-        ├── PassphraseTooWeak   too short, too uniform, or absurdly long
-        ├── SealFileMissing     no keystore file at this path
-        ├── SealFileExists      creation would overwrite a keystore
-        ├── SealFileExposed     others than the owner may read or write the file
-        ├── SealFileInvalid     not a keystore this version reads, or one with unacceptable parameters
-        ├── WrongPassphrase     the passphrase does not open the file, or the file was altered
-        └── RootKeyMismatch     the root key opens, but is not the one that was expected
+        ├── PassphraseTooWeak        too short, too uniform, or absurdly long
+        ├── SealFileMissing          no keystore file at this path
+        ├── SealFileExists           creation would overwrite a keystore
+        ├── SealFileInaccessible     the file cannot be read, or none can be written there
+        ├── SealFileExposed          others than the owner may read or write the file
+        ├── SealFileInvalid          not a keystore this version reads, or one with unacceptable parameters
+        ├── WrongPassphrase          the passphrase does not open the file, or the file was altered
+        └── RootKeyMismatch          the root key opens, but is not the one that was expected
 """
 
 from typing import ClassVar
@@ -87,6 +88,10 @@ class SealFileMissing(SealError):
 
 class SealFileExists(SealError):
     """A file is already there, and a keystore is never overwritten."""
+
+
+class SealFileInaccessible(SealError):
+    """The operating system does not let us read the file, or write one in its folder."""
 
 
 class SealFileExposed(SealError):
