@@ -126,7 +126,6 @@ class DataKey:
     key_id: bytes
     merchant_id: str
     purpose: Purpose
-    state: KeyState
     primitive: Cipher | Fingerprinter = field(repr=False)
     usage: Usage = field(default_factory=Usage, repr=False)
 
@@ -145,7 +144,7 @@ def load_data_key(root: RootKey, row: WrappedKey, environment: str) -> DataKey:
     context = _wrap_context(environment, row.merchant_id, row.key_id, row.purpose)
     kind = Fingerprinter if row.purpose is Purpose.FINGERPRINT else Cipher
     primitive = kind(row.key_id, root.unwrap(row.wrapped, context=context))
-    return DataKey(row.key_id, row.merchant_id, row.purpose, row.state, primitive)
+    return DataKey(row.key_id, row.merchant_id, row.purpose, primitive)
 
 
 def _wrap_context(environment: str, merchant_id: str, key_id: bytes, purpose: Purpose) -> Context:

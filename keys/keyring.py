@@ -108,7 +108,8 @@ class Keyring:
     def forget(self, merchant_id: str, purpose: Purpose, used: bytes | None = None) -> None:
         """Drop what is cached of a merchant's keys, after a statement found the key no longer active.
 
-        With `used`, the id of the key that was refused, a keyring that has moved on since is left alone.
+        With `used`, the id of the key that was refused, a keyring that has moved on since is left alone. Until
+        forgotten or evicted, a key stays in memory whatever becomes of its row.
         """
         ring = self._rings.get((merchant_id, purpose))
         if ring is None or (used is not None and used != ring.key_ids[0]):
@@ -190,7 +191,7 @@ class Keyring:
 
     def _load(self, row: WrappedKey) -> DataKey:
         key = self._keys.get(row.key_id)
-        if key is None or key.state is not row.state:
+        if key is None:
             if (root := self._roots.get(row.root_key_id)) is None:
                 raise KeyUnavailable
             key = load_data_key(root, row, self._environment)
