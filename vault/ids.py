@@ -1,0 +1,65 @@
+"""Identifiers of everything the vault creates: a prefix and the 26 base32 characters of a UUIDv7 (RFC 9562).
+
+Knows nothing of what an id stands for, of tenants or of storage, and derives no id from card data.
+Invariant: no id contains more than twelve digits in a row, so none can be taken for a card number. Two characters are
+always letters: the first, because the time is kept below 2**43 ms, and the one that begins with the variant's zero bit.
+"""
+
+import os
+import re
+import time
+from enum import StrEnum
+from typing import Final
+
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_END_OF_TIME_MS: Final = 2**43  # in the year 2248
+_VERSION: Final = 0x7 << 76
+_VARIANT: Final = 0b10 << 62
+_RAND_A: Final = 0xFFF
+_RAND_B: Final = (1 << 62) - 1
+# Bits 48-51 are 0111 and bits 64-65 are 10, which pins four characters; the last one carries three bits only.
+_BODY: Final = re.compile(r"a[a-z2-7]{8}[bfjnrvz5][yz2-7][a-z2-7][bdfhjlnprtvxz357][a-p][a-z2-7]{11}[aeimquy4]")
+
+
+class Prefix(StrEnum):
+    """What an id names."""
+
+    CARD = "card"
+    PAYMENT = "pay"
+    MERCHANT = "mer"
+    CLIENT = "cli"
+    REQUEST = "req"
+    EVENT = "evt"
+    AUDIT_EVENT = "aev"
+    ALARM = "alm"
+    CAPTURE = "cap"
+    REFUND = "ref"
+    MANDATE = "man"
+    KEY = "key"
+    CURSOR = "cur"
+
+
+def new_id(prefix: Prefix, *, now_ms: int | None = None) -> str:
+    """Make a fresh id that sorts after those of earlier milliseconds.
+
+    `now_ms` is the Unix time in milliseconds, by default the clock's; `ValueError` outside 0 to 2**43 - 1.
+    74 bits come from the operating system's random source; ids of one millisecond are in no order.
+    """
+    moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    if not 0 <= moment < _END_OF_TIME_MS:
+        raise ValueError("time outside the range of ids")
+    noise = int.from_bytes(os.urandom(10))
+    number = moment << 80 | _VERSION | (noise >> 62 & _RAND_A) << 64 | _VARIANT | noise & _RAND_B
+    padded = number << 2
+    return prefix + "_" + "".join([_PAIRS[padded >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def is_id(prefix: Prefix, text: str) -> bool:
+    """Tell whether the text is exactly an id that `new_id` could have made for this prefix.
+
+    Stricter than the alphabet: version, variant and padding bits are checked as well, so that no text with a card
+    number inside passes.
+    """
+    head = f"{prefix}_"
+    return text.startswith(head) and _BODY.fullmatch(text, len(head)) is not None
