@@ -126,6 +126,7 @@ class DataKey:
     key_id: bytes
     merchant_id: str
     purpose: Purpose
+    created_at: datetime
     primitive: Cipher | Fingerprinter = field(repr=False)
     usage: Usage = field(default_factory=Usage, repr=False)
 
@@ -144,7 +145,7 @@ def load_data_key(root: RootKey, row: WrappedKey, environment: str) -> DataKey:
     context = _wrap_context(environment, row.merchant_id, row.key_id, row.purpose)
     kind = Fingerprinter if row.purpose is Purpose.FINGERPRINT else Cipher
     primitive = kind(row.key_id, root.unwrap(row.wrapped, context=context))
-    return DataKey(row.key_id, row.merchant_id, row.purpose, primitive)
+    return DataKey(row.key_id, row.merchant_id, row.purpose, row.created_at, primitive)
 
 
 def _wrap_context(environment: str, merchant_id: str, key_id: bytes, purpose: Purpose) -> Context:

@@ -88,8 +88,11 @@ class Cipher:
             raise CannotOpen from None
 
     def _seal_with(self, nonce: bytes, plaintext: Secret, context: Context) -> bytes:
-        aad = self._aad_head + context.octets()
-        return self._head + nonce + self._aead.encrypt(nonce, _octets(plaintext), aad)
+        sealed = self._aead.encrypt(nonce, _octets(plaintext), self._aad_head + context.octets())
+        # Checked on the ciphertext, so that no frame of the traceback holds the plaintext.
+        if len(sealed) > MAX_PLAINTEXT_BYTES + TAG_BYTES:
+            raise PlaintextTooLarge
+        return self._head + nonce + sealed
 
 
 def seal(key: KeyMaterial, key_id: bytes, plaintext: Secret, context: Context) -> bytes:
@@ -117,11 +120,7 @@ def _prefixed(part: bytes) -> bytes:
 
 
 def _octets(plaintext: Secret) -> bytes:
-    if isinstance(plaintext, Sealed):
-        return _octets(_encoded(plaintext.reveal()))
-    if len(plaintext) > MAX_PLAINTEXT_BYTES:
-        raise PlaintextTooLarge
-    return plaintext
+    return _encoded(plaintext.reveal()) if isinstance(plaintext, Sealed) else plaintext
 
 
 def _encoded(value: str | bytes) -> bytes:

@@ -70,9 +70,9 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class _Ring:
-    """The ids of a merchant's live keys of one purpose: the active one first, the others newest first."""
+    """A merchant's keys of one purpose that make new values: the active one, then older fingerprint versions."""
 
-    key_ids: tuple[bytes, ...]
+    keys: tuple[DataKey, ...]
 
 
 class Keyring:
@@ -102,8 +102,7 @@ class Keyring:
 
     async def active(self, merchant_id: str, purpose: Purpose) -> DataKey:
         """Return the key that new values are made with; KeyUnavailable when there is none."""
-        ring = self._rings.get((merchant_id, purpose)) or await self._find_ring(merchant_id, purpose)
-        return self._keys.get(ring.key_ids[0]) or await self._find_key(ring.key_ids[0])
+        return (self._rings.get((merchant_id, purpose)) or await self._find_ring(merchant_id, purpose)).keys[0]
 
     def forget(self, merchant_id: str, purpose: Purpose, used: bytes | None = None) -> None:
         """Drop what is cached of a merchant's keys, after a statement found the key no longer active.
@@ -112,11 +111,11 @@ class Keyring:
         forgotten or evicted, a key stays in memory whatever becomes of its row.
         """
         ring = self._rings.get((merchant_id, purpose))
-        if ring is None or (used is not None and used != ring.key_ids[0]):
+        if ring is None or (used is not None and used != ring.keys[0].key_id):
             return
         self._rings.drop((merchant_id, purpose))
-        for key_id in ring.key_ids:
-            self._keys.drop(key_id)
+        for key in ring.keys:
+            self._keys.drop(key.key_id)
 
     async def seal(self, purpose: Purpose, plaintext: Secret, location: Location) -> Envelope:
         """Seal under the active key of the location's merchant, once the use is counted.
@@ -144,14 +143,13 @@ class Keyring:
 
     async def fingerprints(self, merchant_id: str, value: Sealed[str]) -> list[Fingerprint]:
         """Return the value's digests under every live version of the merchant's key, the active one first."""
-        return await self.digests(merchant_id, Label.PAN, value.reveal().encode())
+        ring = await self._fingerprint_ring(merchant_id)
+        return [_fingerprinter(key).digest(Label.PAN, value.reveal().encode()) for key in ring.keys]
 
     async def digests(self, merchant_id: str, label: Label, message: bytes) -> list[Fingerprint]:
         """Return a message's digests under every live version of the merchant's key, the active one first."""
-        pair = (merchant_id, Purpose.FINGERPRINT)
-        ring = self._rings.get(pair) or await self._find_ring(*pair)
-        keys = [self._keys.get(key_id) or await self._find_key(key_id) for key_id in ring.key_ids]
-        return [_fingerprinter(key).digest(label, message) for key in keys]
+        ring = await self._fingerprint_ring(merchant_id)
+        return [_fingerprinter(key).digest(label, message) for key in ring.keys]
 
     async def digest(self, merchant_id: str, label: Label, message: bytes, key_id: bytes | None = None) -> Fingerprint:
         """Digest a message under the merchant's active fingerprint key, or under the version that is named.
@@ -166,6 +164,10 @@ class Keyring:
             raise KeyUnknown
         return _fingerprinter(key).digest(label, message)
 
+    async def _fingerprint_ring(self, merchant_id: str) -> _Ring:
+        pair = (merchant_id, Purpose.FINGERPRINT)
+        return self._rings.get(pair) or await self._find_ring(*pair)
+
     async def _find_ring(self, merchant_id: str, purpose: Purpose) -> _Ring:
         pair = (merchant_id, purpose)
         async with self._lock(pair):
@@ -175,11 +177,11 @@ class Keyring:
             return ring
 
     def _load_ring(self, rows: Sequence[WrappedKey]) -> _Ring:
-        active = next((row for row in rows if row.state is KeyState.ACTIVE), None)
-        if active is None:
+        active = [row for row in rows if row.state is KeyState.ACTIVE]
+        if not active:
             raise KeyUnavailable
-        self._load(active)
-        return _Ring((active.key_id, *(row.key_id for row in rows if row is not active)))
+        older = [row for row in rows if row.purpose is Purpose.FINGERPRINT and row.state is not KeyState.ACTIVE]
+        return _Ring(tuple(self._load(row) for row in active + older))
 
     async def _find_key(self, key_id: bytes) -> DataKey:
         async with self._lock(key_id):

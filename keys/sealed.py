@@ -8,9 +8,12 @@ Python cannot wipe memory: sealing keeps a secret out of logs and copies made by
 
 import hmac
 import os
+import re
 from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
 KEY_BYTES: Final = 32
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 T = TypeVar("T", str, bytes)
 
@@ -23,6 +26,9 @@ class Sealed(Generic[T]):
     def __init__(self, value: T) -> None:
         if not isinstance(value, (str, bytes)):
             raise TypeError("only text or octets can be sealed")
+        # Encoding such text would raise later, with an exception that holds the secret.
+        if not value.isascii() and not _encodable(value):
+            raise ValueError("text with lone surrogates cannot be sealed")
         self.__value: T = value
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -71,8 +77,12 @@ class Sealed(Generic[T]):
         return {"type": "is-instance", "cls": cls, "serialization": refuse}
 
 
+def _encodable(value: str | bytes) -> bool:
+    return isinstance(value, bytes) or _SURROGATES.search(value) is None
+
+
 def _octets(value: str | bytes) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def _refuse_serialisation(_value: object) -> NoReturn:
