@@ -1,0 +1,218 @@
+"""Moves payments: opens, authenticates, authorises, declines, captures, cancels and expires them.
+
+The only place that changes a payment. Refuses to know HTTP and signatures. Invariants: a payment is decided once;
+what follows a `pay` (notifications, the automatic capture) waits for its answer unless told to come first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ops.sandbox.book import Book, Capture, Payment, PaymentStatus, Row, RowStatus
+from ops.sandbox.cards import Card
+from ops.sandbox.config import SandboxConfig
+from ops.sandbox.decisions import Feature, Route, Situation, decide, excludes
+from ops.sandbox.identifiers import (
+    capture_request_id,
+    challenge_id,
+    directory_server_id,
+    gateway_id,
+    network_transaction_id,
+)
+from ops.sandbox.messages import AUTHORISATION_VALID, capture_notification, payment_notification
+from ops.sandbox.notifier import Notifier, notice
+from ops.sandbox.pay_request import PayRequest
+from ops.sandbox.results import Code, Json, Refused
+from ops.sandbox.scenarios import Notifying, Scenario
+from ops.sandbox.timers import Timers
+
+DEFAULT_EXPIRY = timedelta(minutes=14)
+FIRST_PATIENCE = 10.0
+AUTHENTICATED_ECI = {"MASTERCARD": "02", "MAESTRO": "02"}
+OTHER_ECI = "05"
+CHALLENGE_PATH = "/checkout/3ds/"
+Sends = tuple[asyncio.Task[bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A valid payment that has not been decided: who asks, for what, with which card, and what is to go wrong."""
+
+    client_id: str
+    request: PayRequest
+    card: Card
+    brand: str
+    region: str
+    scenario: Scenario
+    fingerprint: bytes
+
+
+class Engine:
+    """The payments of one sandbox and what happens to them over time."""
+
+    def __init__(self, config: SandboxConfig, book: Book, notifier: Notifier, timers: Timers) -> None:
+        self._config = config
+        self._book = book
+        self._notifier = notifier
+        self._timers = timers
+        self.public_url = ""
+
+    def open(self, intake: Intake) -> Payment:
+        """Decide where a payment goes and take it there; what follows is held back until `release`."""
+        now = self._config.clock()
+        expires_at = intake.request.expires_at
+        payment = Payment(
+            client_id=intake.client_id,
+            payment_id=gateway_id(now),
+            request=intake.request,
+            card=intake.card,
+            brand=intake.brand,
+            region=intake.region,
+            scenario=intake.scenario,
+            fingerprint=intake.fingerprint,
+            created_at=now,
+            expires_at=expires_at if expires_at is not None and expires_at > now else now + DEFAULT_EXPIRY,
+        )
+        route = self._route(payment)
+        if route is Route.CHALLENGE:
+            payment.challenge = challenge_id()
+            payment.challenge_url = f"{self.public_url}{CHALLENGE_PATH}{payment.challenge}"
+        self._book.add(payment)
+        if route is Route.REFUSED:
+            self._decline(payment, Code.AUTHENTICATION_REQUIRED)
+        elif route is Route.DIRECT:
+            self._submit(payment)
+        if payment.status is PaymentStatus.PROCESSING:
+            self._timers.later((payment.expires_at - now).total_seconds(), lambda: self._expire(payment))
+        return payment
+
+    def release(self, payment: Payment) -> Sends:
+        """Let go of what waited for the answer to `pay`; return the notifications that this started."""
+        payment.held = False
+        return self._follow(payment)
+
+    async def release_first(self, payment: Payment) -> None:
+        """Let go before the answer is given, and wait a while for the acknowledgement."""
+        sends = self.release(payment)
+        if sends:
+            await asyncio.wait(sends, timeout=FIRST_PATIENCE)
+
+    def authenticate(self, payment: Payment, *, success: bool) -> None:
+        """Record how the buyer did on the 3DS page; anything after the first time changes nothing."""
+        if payment.status is not PaymentStatus.PROCESSING or payment.challenge_url is None:
+            return
+        payment.challenge_url = None
+        if not success:
+            self._decline(payment, Code.USER_PAYMENT_VERIFICATION_FAILED)
+            return
+        payment.authentication = {
+            "threeDSVersion": "2.2.0",
+            "eci": AUTHENTICATED_ECI.get(payment.brand, OTHER_ECI),
+            "cavv": base64.b64encode(secrets.token_bytes(20)).decode(),
+            "dsTransactionId": directory_server_id(),
+            "threeDSOffered": True,
+            "challenged": True,
+        }
+        self._submit(payment)
+
+    def cancel(self, payment: Payment) -> None:
+        """Void an authorisation or close an open payment; again is harmless. Raises `Refused` in other states."""
+        if payment.status is PaymentStatus.CANCELLED:
+            return
+        captured = payment.row is not None and bool(payment.row.captures)
+        if payment.status is PaymentStatus.FAIL or captured:
+            raise Refused(Code.ORDER_STATUS_INVALID)
+        if payment.decided_at is not None and self._config.clock() > payment.decided_at + AUTHORISATION_VALID:
+            raise Refused(Code.CANCEL_WINDOW_EXCEED)
+        payment.status = PaymentStatus.CANCELLED
+        if payment.row is not None:
+            payment.row.status = RowStatus.CANCELLED
+
+    def _route(self, payment: Payment) -> Route:
+        fields, region = payment.request.card, payment.region
+        initiated = fields.recurring_type is not None
+        if initiated and payment.scenario.require_3ds:
+            # The tables would refuse; the scenario is for clients that have to survive a gateway that does not.
+            return Route.CHALLENGE
+        threshold = self._config.risk_challenge_from
+        risk = None if excludes(region, Feature.RISK_SERVICE) or threshold is None else threshold
+        return decide(
+            Situation(
+                authenticate=fields.authenticate and not excludes(region, Feature.AUTHENTICATION),
+                upgrade=fields.upgrade is not False and not excludes(region, Feature.UPGRADE),
+                issuer_insists=payment.scenario.require_3ds,
+                risk_challenges=None if risk is None else int(payment.request.amount.value) >= risk,
+                merchant_initiated=initiated,
+                authenticated_elsewhere=fields.mpi is not None,
+            )
+        )
+
+    def _submit(self, payment: Payment) -> None:
+        if payment.scenario.late_success or self._config.asynchronous:
+            self._timers.later(self._config.late_after, lambda: self._ask_issuer(payment))
+        else:
+            self._ask_issuer(payment)
+
+    def _ask_issuer(self, payment: Payment) -> None:
+        if payment.status is not PaymentStatus.PROCESSING:
+            return
+        initiated = payment.request.card.recurring_type is not None
+        if payment.scenario.decline is not None:
+            self._decline(payment, payment.scenario.decline)
+        elif payment.card.expired(self._config.clock()) and not initiated:
+            self._decline(payment, Code.CARD_EXPIRED)
+        else:
+            self._authorise(payment)
+
+    def _authorise(self, payment: Payment) -> None:
+        payment.network_transaction_id = network_transaction_id()
+        self._book.issue_scheme_id(payment.network_transaction_id, payment.card)
+        if payment.request.card.tokenize:
+            stable = self._config.stable_tokens
+            payment.token = self._book.tokenise(payment.client_id, payment.card, stable=stable)
+        self._decided(payment, PaymentStatus.SUCCESS, Code.SUCCESS, RowStatus.AUTHORISED)
+
+    def _decline(self, payment: Payment, code: str) -> None:
+        self._decided(payment, PaymentStatus.FAIL, code, RowStatus.DECLINED)
+
+    def _decided(self, payment: Payment, status: PaymentStatus, code: str, verdict: RowStatus) -> None:
+        payment.status, payment.code = status, code
+        payment.decided_at = self._config.clock()
+        payment.row = Row(payment.request.payment_request_id, payment.payment_id, payment.request.amount, verdict)
+        self._book.rows.append(payment.row)
+        self._follow(payment)
+
+    def _expire(self, payment: Payment) -> None:
+        if payment.status is not PaymentStatus.PROCESSING:
+            return
+        payment.status, payment.code = PaymentStatus.FAIL, Code.ORDER_IS_CLOSED
+        payment.challenge_url = None
+        self._follow(payment)
+
+    def _follow(self, payment: Payment) -> Sends:
+        """Do what follows a decision, unless the answer to `pay` has to go out first."""
+        if payment.held or payment.status not in (PaymentStatus.SUCCESS, PaymentStatus.FAIL):
+            return ()
+        if payment.status is PaymentStatus.SUCCESS and payment.request.captures_itself:
+            self._timers.later(self._config.capture_delay, lambda: self._capture(payment))
+        return self._notify(payment, payment_notification(payment))
+
+    def _capture(self, payment: Payment) -> None:
+        if payment.status is not PaymentStatus.SUCCESS or payment.row is None:
+            return
+        now = self._config.clock()
+        capture = Capture(capture_request_id(), gateway_id(now), payment.request.amount, now)
+        payment.row.captures.append(capture)
+        self._notify(payment, capture_notification(payment, capture))
+
+    def _notify(self, payment: Payment, body: Json) -> Sends:
+        url, notifying = payment.request.notify_url, payment.scenario.notifying
+        if url is None or not self._config.notifications or Notifying.NO_NOTIFICATION in notifying:
+            return ()
+        item = notice(payment.client_id, url, body)
+        copies = 2 if Notifying.DUPLICATE_NOTIFICATIONS in notifying else 1
+        return tuple(self._notifier.start(item) for _ in range(copies))

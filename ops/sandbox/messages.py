@@ -1,0 +1,157 @@
+"""Writes the gateway's answers and notifications about a payment (antom-api.md 2.1, 2.2, 2.4, 2.11, 3).
+
+Pure functions from a payment to JSON. Refuses to know what happens next. Invariant: a card leaves only masked, and a
+token only after a successful authorisation that asked for one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ops.sandbox.book import Capture, Payment, PaymentStatus
+from ops.sandbox.decisions import ADDRESS_CHECKED
+from ops.sandbox.results import RAW_DECLINES, Code, Json, result
+
+AUTHORISATION_VALID = timedelta(days=7)
+
+
+def moment(time: datetime) -> str:
+    """Return a time as the gateway writes it."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def payment_result_info(payment: Payment, *, with_token: bool = True) -> Json:
+    """Return what is known of card and authorisation."""
+    info = payment.card.as_json(brand=payment.brand, region=payment.region)
+    if payment.authentication is not None:
+        info["threeDSResult"] = payment.authentication
+    if payment.status is PaymentStatus.FAIL:
+        return info | _refusal(payment.code)
+    fields = payment.request.card
+    if payment.network_transaction_id is not None:
+        info["networkTransactionId"] = payment.network_transaction_id
+    if fields.billing_region is not None:
+        checked = fields.billing_region in ADDRESS_CHECKED
+        info["avsResultRaw"] = ("Y" if fields.billing_postcode else "A") if checked else "U"
+    if fields.cvv_given:
+        info["cvvResultRaw"] = "M"
+    if payment.request.installments is not None:
+        info["creditPayPlan"] = {"installmentNum": str(payment.request.installments)}
+    if with_token and payment.token is not None:
+        info["cardToken"] = payment.token
+    return info
+
+
+def _refusal(code: str) -> Json:
+    raw = RAW_DECLINES.get(code)
+    if raw is None:
+        return {}
+    return {"refusalCodeRaw": raw.code, "refusalReasonRaw": raw.reason, "merchantAdviceCode": raw.advice}
+
+
+def _identity(payment: Payment) -> Json:
+    return {
+        "paymentRequestId": payment.request.payment_request_id,
+        "paymentId": payment.payment_id,
+        "paymentAmount": payment.request.amount.as_json(),
+        "paymentCreateTime": moment(payment.created_at),
+    }
+
+
+def _decided(payment: Payment) -> Json:
+    """Return the times that only an authorised payment has."""
+    if payment.decided_at is None or payment.network_transaction_id is None:
+        return {}
+    return {
+        "paymentTime": moment(payment.decided_at),
+        "authExpiryTime": moment(payment.decided_at + AUTHORISATION_VALID),
+    }
+
+
+def _redirect(url: str) -> Json:
+    return {"method": "GET", "redirectUrl": url, "actionFormType": "RedirectActionForm"}
+
+
+def pay_answer(payment: Payment, *, with_token: bool) -> Json:
+    """Return the answer to `pay` for the payment's present state."""
+    answer = {"result": result(payment.code), **_identity(payment)}
+    if payment.status is PaymentStatus.PROCESSING:
+        if payment.challenge_url is not None:
+            answer["normalUrl"] = payment.challenge_url
+            answer["redirectActionForm"] = _redirect(payment.challenge_url)
+        return answer
+    return answer | _decided(payment) | {"paymentResultInfo": payment_result_info(payment, with_token=with_token)}
+
+
+def inquiry_answer(payment: Payment) -> Json:
+    """Return the answer to `inquiryPayment`; its `result` speaks of the inquiry alone."""
+    code = Code.ORDER_IS_CANCELED if payment.status is PaymentStatus.CANCELLED else payment.code
+    answer = {
+        "result": result(Code.SUCCESS),
+        "paymentStatus": str(payment.status),
+        "paymentResultCode": str(code),
+        "paymentResultMessage": result(code)["resultMessage"],
+        "paymentMethodType": "CARD",
+        "actualPaymentAmount": payment.request.amount.as_json(),
+        **_identity(payment),
+    }
+    if payment.request.metadata is not None:
+        answer["metadata"] = payment.request.metadata
+    if payment.row is not None and payment.row.captures:
+        answer["transactions"] = [_capture_record(capture) for capture in payment.row.captures]
+    if payment.status is PaymentStatus.PROCESSING:
+        if payment.challenge_url is not None:
+            answer["redirectActionForm"] = _redirect(payment.challenge_url)
+        return answer
+    info = payment_result_info(payment)
+    return answer | _decided(payment) | {"paymentResultInfo": info, "cardInfo": info}
+
+
+def _capture_record(capture: Capture) -> Json:
+    return {
+        "transactionId": capture.capture_id,
+        "transactionRequestId": capture.request_id,
+        "transactionType": "CAPTURE",
+        "transactionStatus": "SUCCESS",
+        "transactionAmount": capture.amount.as_json(),
+        "transactionResult": result(Code.SUCCESS),
+        "transactionTime": moment(capture.time),
+    }
+
+
+def cancel_answer(payment: Payment, time: datetime) -> Json:
+    """Return the answer to a cancel that worked."""
+    return {
+        "result": result(Code.SUCCESS),
+        "paymentId": payment.payment_id,
+        "paymentRequestId": payment.request.payment_request_id,
+        "cancelTime": moment(time),
+    }
+
+
+def payment_notification(payment: Payment) -> Json:
+    """Return notifyPayment for a payment that was decided."""
+    notification = {
+        "notifyType": "PAYMENT_RESULT",
+        "result": result(payment.code),
+        **_identity(payment),
+        **_decided(payment),
+        "paymentMethodType": "CARD",
+        "paymentResultInfo": payment_result_info(payment),
+    }
+    if payment.request.metadata is not None:
+        notification["metadata"] = payment.request.metadata
+    return notification
+
+
+def capture_notification(payment: Payment, capture: Capture) -> Json:
+    """Return notifyCapture for money taken."""
+    return {
+        "notifyType": "CAPTURE_RESULT",
+        "result": result(Code.SUCCESS),
+        "paymentId": payment.payment_id,
+        "captureRequestId": capture.request_id,
+        "captureId": capture.capture_id,
+        "captureAmount": capture.amount.as_json(),
+        "captureTime": moment(capture.time),
+    }
