@@ -23,12 +23,12 @@ import orjson
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from vault.pan_detector import contains_pan
+from vault.pan_detector import contains_pan, maybe_pan
 from vault.settings import LogFormat
 
 # Every key that a line may have. What is not listed is dropped and counted, so that a new key is a decision.
 KEYS: Final = frozenset({
-    "event", "level", "time", "logger", "dropped",
+    "event", "level", "time", "source", "dropped",
     "request_id", "trace_id", "merchant_id", "client_id", "card_id", "payment_id", "mandate_id", "capture_id",
     "refund_id", "event_id", "audit_event_id", "alarm_id", "key_id", "operator_id", "approval_id", "endpoint_id",
     "method", "route", "status", "duration_ms", "code", "reason", "operation", "outcome", "state", "purpose",
@@ -38,13 +38,12 @@ KEYS: Final = frozenset({
 
 WITHHELD: Final = "[withheld]"
 _EVENT: Final = re.compile(r"[a-z0-9_.]{1,80}")
-_LOGGER: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")
 # Control characters, line and paragraph separators, directions of writing, and halves of surrogate pairs.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _LONGEST_TEXT: Final = 300
 _OVERLAP: Final = 40  # a number that begins before the cut is looked at as a whole
 _LONGEST_LIST: Final = 20
-_LARGEST_INTEGER: Final = 2**63
+_LARGEST_NUMBER: Final = 2**63
 _PLACES: Final = 12
 _CAUSES: Final = 6
 
@@ -72,7 +71,7 @@ def configure(log_format: LogFormat, *, stream: BinaryIO | None = None) -> None:
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """Give the logger of a module, by the module's name."""
-    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    logger: FilteringBoundLogger = structlog.get_logger(source=name)
     return logger
 
 
@@ -199,11 +198,12 @@ def _harmless(value: object) -> object:
     """Give what may stand in a line for a value: short plain text, numbers, lists of these, else the type's name."""
     match value:
         case str():
-            return _text(value)
+            plain = len(value) <= _LONGEST_TEXT and value.isascii() and value.isprintable()
+            return value if plain else _text(value)
         case None | bool():
             return value
         case int() | float():
-            return value if abs(value) < _LARGEST_INTEGER and not contains_pan(str(value)) else WITHHELD
+            return value if abs(value) < _LARGEST_NUMBER else WITHHELD
         case list() | tuple():
             return [_harmless(item) for item in value[:_LONGEST_LIST] if not isinstance(item, list | tuple)]
         case _:
@@ -212,10 +212,9 @@ def _harmless(value: object) -> object:
 
 def _text(value: str) -> str:
     seen = value[: _LONGEST_TEXT + _OVERLAP]
-    if contains_pan(seen if seen.isascii() else _ascii_digits(seen)):
+    if contains_pan(_ascii_digits(seen)):
         return WITHHELD
-    short = seen[:_LONGEST_TEXT]
-    return short if short.isascii() and short.isprintable() else _UNSAFE.sub(_escape, short)
+    return _UNSAFE.sub(_escape, seen[:_LONGEST_TEXT])
 
 
 def _ascii_digits(text: str) -> str:
@@ -227,10 +226,21 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 
+def _without_pans(value: Any) -> Any:
+    """Withhold each value that contains a card number; the last net, below everything that should not let one come."""
+    if isinstance(value, dict):
+        return {key: _without_pans(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_pans(entry) for entry in value]
+    return WITHHELD if contains_pan(str(value)) else value
+
+
 def _as_json(_logger: object, _method: str, line: Event) -> bytes:
-    return orjson.dumps(line)
+    data = orjson.dumps(line)
+    return orjson.dumps(_without_pans(line)) if maybe_pan(data) else data
 
 
 def _as_text(_logger: object, _method: str, line: Event) -> bytes:
+    line = _without_pans(line)
     head = f"{line.pop('time')} {line.pop('level'):8} {line.pop('event')}"
     return " ".join([head, *(f"{key}={value}" for key, value in line.items())]).encode()
