@@ -1,0 +1,176 @@
+"""The ASGI layers around the application: who a request is, how long and how large it may be, and its one log line.
+
+They refuse to know routes, bodies and callers, and to read more than they must. Invariants: every answer carries the
+request's id and the security headers, those of problems included; no path, query or header of the caller is logged,
+only the template of the route; nothing here is a `BaseHTTPMiddleware`. Source: controls API-6, NET-4; mechanics 6.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from vault.errors import DeadlineExceeded, PayloadTooLarge
+from vault.ids import Prefix, new_id
+from vault.logs import get_logger
+from vault.pan_detector import contains_pan
+from vault.problems import Boundary
+from vault.settings import Settings
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_AS_SEPARATORS: Final = str.maketrans("._", "--")
+_TRACE_PARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LONGEST_LENGTH: Final = 12
+_SECURITY_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Put the layers around the application: identity outermost, then the boundary that renders errors, then limits."""
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, deadline=settings.request_deadline)
+    app.add_middleware(Boundary)
+    app.add_middleware(Edge, https=settings.public_url.startswith("https:"))
+
+
+class Edge:
+    """Names each request, marks its answer, and logs one line when it is over.
+
+    The caller's `X-Request-Id` is kept where it is short, plain and no card number, else a new one is made; both ids
+    are in `request.state` (`request_id`, `trace_id`) and in every log line that is written meanwhile.
+    """
+
+    def __init__(self, app: ASGIApp, *, https: bool, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._app = app
+        self._clock = clock
+        self._headers = (*_SECURITY_HEADERS, _STRICT_TRANSPORT) if https else _SECURITY_HEADERS
+        self._log = get_logger("vault.http")
+        self._templates: dict[Any, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._clock()
+        status: int | None = None
+        identity = _identity(dict(scope["headers"]))
+        scope.setdefault("state", {}).update(identity)
+        clear_contextvars()
+        bind_contextvars(**{name: value for name, value in identity.items() if value})
+        own = (*self._headers, (b"x-request-id", (identity["request_id"] or "").encode()))
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                present = {name for name, _ in headers}
+                message["headers"] = headers + [header for header in own if header[0] not in present]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, marked)
+        finally:
+            self._log.info(
+                "http.request",
+                method=scope["method"] if scope["method"] in _METHODS else "OTHER",
+                route=self._template(scope),
+                status=status,
+                duration_ms=round((self._clock() - began) * 1000, 3),
+            )
+            clear_contextvars()
+
+    def _template(self, scope: Scope) -> str:
+        """Give the path template of the route that took the request; what the caller asked for is not in it."""
+        route = scope.get("route")
+        if route is None:
+            return "none"
+        if route not in self._templates:
+            known = iter_route_contexts(scope["app"].routes)
+            self._templates.update((entry.original_route, entry.path or "none") for entry in known)
+        return self._templates.get(route, "none")
+
+
+def _identity(headers: dict[bytes, bytes]) -> dict[str, str | None]:
+    """Read the request's and the trace's id; what is not exactly one is as good as absent (W3C Trace Context)."""
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    kept = _REQUEST_ID.fullmatch(given) is not None and not contains_pan(given.translate(_AS_SEPARATORS))
+    trace = _TRACE_PARENT.fullmatch(headers.get(b"traceparent", b"").decode("latin-1"))
+    trace_id = trace[1] if trace is not None and not contains_pan(trace[1]) else None
+    return {"request_id": given if kept else new_id(Prefix.REQUEST), "trace_id": trace_id}
+
+
+class Limits:
+    """Ends a request whose body is too long (413, nothing more is read) or that takes too long (503).
+
+    The application below sees an over-long body as a caller that went away. A caller that really did is not answered.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, deadline: float) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._deadline = deadline
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on within its limits; raises `PayloadTooLarge` or `DeadlineExceeded`."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _declared_length(scope) > self._max_body_bytes:
+            raise PayloadTooLarge
+        meter = _Meter(receive, send, self._max_body_bytes)
+        with suppress(ClientDisconnect):
+            await self._in_time(scope, meter)
+        if meter.left < 0:
+            raise PayloadTooLarge
+
+    async def _in_time(self, scope: Scope, meter: "_Meter") -> None:
+        try:
+            async with asyncio.timeout(self._deadline) as timer:
+                await self._app(scope, meter.receive, meter.send)
+        except TimeoutError:
+            if timer.expired():
+                raise DeadlineExceeded from None
+            raise
+
+
+class _Meter:
+    """Counts what the application reads; beyond the limit it shows a closed connection and lets nothing out."""
+
+    __slots__ = ("_receive", "_send", "left")
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self.left = limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.left -= len(message.get("body", b""))
+        return message if self.left >= 0 else {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if self.left >= 0:
+            await self._send(message)
+
+
+def _declared_length(scope: Scope) -> int:
+    """Give the length that the caller announces; one that cannot be read counts as endless."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() and len(value) <= _LONGEST_LENGTH else 10**_LONGEST_LENGTH
+    return 0
