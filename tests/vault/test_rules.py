@@ -42,7 +42,7 @@ DOCUMENTED = """
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([VISA, int(VISA), "", "737"]),
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-    max_leaves=8,
+    max_leaves=4,
 )
 FIELDS = {
     "cardNo": "************1111",
