@@ -78,7 +78,7 @@ class Notifier:
     async def _send(self, item: Notice) -> bool:
         time = moment(self._config.clock())
         try:
-            url = URL(item.url)
+            url = URL(item.url, encoded=True)
             message = string_to_sign(
                 method="POST", target=url.raw_path_qs, client_id=item.client_id, time=time, body=item.body
             )

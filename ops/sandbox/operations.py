@@ -55,7 +55,9 @@ def pay(desk: Desk, client_id: str, body: Json) -> Outcome:
     if known is not None:
         return _repeated(desk, known, fingerprint)
     card = request.card.card or _card_of_token(desk.book, client_id, request)
-    region = request.card.region or (card.brand.region if card.brand else "GLOBAL")
+    if card.brand is None:
+        raise Refused(Code.CARD_NOT_SUPPORTED)
+    region = request.card.region or card.brand.region
     _check_regional(desk.config, request, region)
     brand = _choose_brand(card, request)
     scheme_id = request.card.network_transaction_id

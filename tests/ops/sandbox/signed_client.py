@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,7 @@ import aiohttp
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from yarl import URL
 
 PAY = "/ams/api/v1/payments/pay"
 INQUIRE = "/ams/api/v1/payments/inquiryPayment"
@@ -95,7 +97,7 @@ class Gateway:
 
     async def send(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
         headers = self.headers(path, body) if headers is None else headers
-        async with self.session.post(self.url + path, data=body, headers=headers) as answer:
+        async with self.session.post(URL(self.url + path, encoded=True), data=BytesIO(body), headers=headers) as answer:
             pairs = [(name.decode(), value.decode()) for name, value in answer.raw_headers]
             return Answer(answer.status, pairs, await answer.read())
 

@@ -160,7 +160,7 @@ async def test_a_token_belongs_to_its_client(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("stable", [True, False])
-async def test_whether_a_card_keeps_its_token_is_a_setting(start: Start, stable: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_whether_a_card_keeps_its_token_is_a_setting(start: Start, *, stable: bool) -> None:
     gateway = await start(stable_tokens=stable)
     tokens = [
         (await gateway.pay(f"pr-{i}", metadata={"tokenize": True})).json["paymentResultInfo"]["cardToken"]
