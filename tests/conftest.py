@@ -1,0 +1,94 @@
+"""Fixtures of the whole suite: the asyncio backend, databases, a folder for logs; and the search for canaries (T-36)."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.canary import forms_in_text
+from tests.database import Cluster, Databases, Run
+
+_RUN = pytest.StashKey[Run]()
+_KEY = "cardvault_cluster"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.stash[_RUN] = Run()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Start the server in the process that started the workers, and tell each of them where it is."""
+    node.workerinput[_KEY] = asdict(node.config.stash[_RUN].start())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose captured output or exception holds a canary, and withhold that text."""
+    report = yield
+    texts = [content for _, content in report.sections]
+    if report.failed:
+        texts.append(report.longreprtext)
+    if found := forms_in_text("\n".join(texts)):
+        report.outcome = "failed"
+        report.sections = []
+        report.longrepr = f"the test's output or exception holds a canary as {', '.join(sorted(found))}: withheld"
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the server and report each file that holds a canary as an error of the run."""
+    run = session.config.stash.get(_RUN, None)
+    for leak in run.finish() if run else []:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        text = f"{leak.path} holds a canary as {leak.form}; the run's folder is kept"
+        place = (str(leak.path), None, "canary search")
+        report = pytest.TestReport("canary search", place, {}, "failed", text, "teardown")
+        session.config.hook.pytest_runtest_logreport(report=report)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Cluster:
+    """The run's server, shared by all workers."""
+    if hasattr(request.config, "workerinput"):
+        return Cluster(**request.config.workerinput[_KEY])
+    return request.config.stash[_RUN].start()
+
+
+@pytest.fixture(scope="session")
+def log_folder(postgres: Cluster) -> Path:
+    """Where started programs write their output, so that it is searched for canaries at the end."""
+    return Path(postgres.logs)
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Cluster, worker_id: str) -> Iterator[Databases]:
+    with Databases(postgres, worker_id) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def migrated_template(databases: Databases) -> str:
+    """The name of a migrated database to copy; nobody can connect to it."""
+    return databases.migrated_template()
+
+
+@pytest.fixture
+def database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
+    """The superuser's URL of a migrated database that no other test sees."""
+    yield from databases.fresh(migrated_template)
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases) -> Iterator[str]:
+    """The superuser's URL of a database in which nothing is, for the migrations' own tests."""
+    yield from databases.fresh(None)
