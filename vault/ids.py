@@ -5,6 +5,7 @@ Invariant: no id contains more than twelve digits in a row, so none can be taken
 always letters: the first, because the time is kept below 2**43 ms, and the one that begins with the variant's zero bit.
 """
 
+import base64
 import os
 import re
 import time
@@ -63,3 +64,8 @@ def is_id(prefix: Prefix, text: str) -> bool:
     """
     head = f"{prefix}_"
     return text.startswith(head) and _BODY.fullmatch(text, len(head)) is not None
+
+
+def key_name(key_id: bytes) -> str:
+    """Write a key's 16 octets as people see them: base32, since hexadecimal can look like a card number."""
+    return f"{Prefix.KEY}_{base64.b32encode(key_id)[:26].decode().lower()}"

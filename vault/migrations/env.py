@@ -8,8 +8,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from vault import tables
 from vault.schema import SCHEMA
-from vault.tables import metadata
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks
 
@@ -23,7 +23,7 @@ def _run(connection: Connection) -> None:
     connection.execute(text(f"create schema if not exists {SCHEMA}"))
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=tables.alarm.metadata,
         include_schemas=True,
         include_name=_owned_schema,
         version_table_schema=SCHEMA,

@@ -163,6 +163,7 @@ def upgrade() -> None:
         sa.Column("is_default", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("network_transaction_id", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("consent", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(status = 'DELETED') = (buyer is null)", name=op.f("card_deleted_has_no_buyer_check")),
@@ -270,6 +271,7 @@ def upgrade() -> None:
         sa.Column("result_info", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("not_sent", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("consent", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("send_deadline", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("authorisation_expires_at", sa.DateTime(timezone=True), nullable=True),
@@ -328,6 +330,14 @@ def upgrade() -> None:
         unique=False,
         schema="vault",
         postgresql_where=sa.text("card_id is not null"),
+    )
+    op.create_index(
+        "payment_gateway_ix",
+        "payment",
+        ["merchant_id", "gateway_payment_id"],
+        unique=False,
+        schema="vault",
+        postgresql_where=sa.text("gateway_payment_id is not null"),
     )
     op.create_index(
         "payment_newest_ix",
@@ -411,6 +421,12 @@ def downgrade() -> None:
     op.drop_table("payment_inquiry", schema="vault")
     op.drop_table("capture", schema="vault")
     op.drop_index("payment_order_ix", table_name="payment", schema="vault")
+    op.drop_index(
+        "payment_gateway_ix",
+        table_name="payment",
+        schema="vault",
+        postgresql_where=sa.text("gateway_payment_id is not null"),
+    )
     op.drop_index("payment_newest_ix", table_name="payment", schema="vault")
     op.drop_index(
         "payment_card_ix", table_name="payment", schema="vault", postgresql_where=sa.text("card_id is not null")

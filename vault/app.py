@@ -1,0 +1,73 @@
+"""The application: services, routes, middleware and errors put together.
+
+It refuses to know the command line and decides nothing. Invariant: it is made by a function; importing this module
+opens nothing and reads nothing.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
+
+from fastapi import FastAPI, Request, Response
+
+from keys.errors import KeysError
+from vault import middleware, problems
+from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
+from vault.errors import KeysUnavailable
+from vault.logs import configure
+from vault.problems import request_id_of
+from vault.routes import access, cards, gateway, health, payments
+from vault.services import Services, running_services
+from vault.settings import Settings, load_settings
+from vault.store import audit
+
+Opening: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Services]]
+
+
+def create_app(settings: Settings, *, opening: Opening = running_services) -> FastAPI:
+    """Make the application; its services open when the server starts and close when it has drained."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opening(settings) as services:
+            app.state.services = services
+            problems.field_names(app)
+            yield
+
+    app = FastAPI(
+        title="Cardvault",
+        version="1",
+        summary="Stores cards, makes the payments, never gives a card number back",
+        openapi_url="/openapi.json",
+        docs_url=None if settings.in_production else "/docs",
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    for module in (cards, payments, gateway, health):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_exception_handler(KeysError, _keys_failed)
+    middleware.install(app, settings)
+    app.state.on_withheld = _record_withheld
+    return app
+
+
+async def _keys_failed(request: Request, _error: Exception) -> Response:
+    return problems.answer(request.scope, KeysUnavailable())
+
+
+async def _record_withheld(request: Request, pointers: Sequence[str]) -> None:
+    """Write the event of an answer from which something was withheld."""
+    origin = Origin(ActorKind.ANONYMOUS, address=access.address_of(request), request_id=request_id_of(request.scope))
+    details = {"operation": access.operation_of(request), "pointers": " ".join(pointers)[:1024]}
+    event = Event(EventType.RESPONSE_WITHHELD, origin, "", (), Outcome.FAILURE, "pan_withheld", details)
+    async with access.services_of(request).database.session() as session:
+        await audit.append(session, event)
+
+
+def from_environment() -> FastAPI:
+    """Make the application from `CARDVAULT_*`; what the server's processes call."""
+    settings = load_settings(os.environ)
+    configure(settings.log_format)
+    return create_app(settings)

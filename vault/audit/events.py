@@ -1,0 +1,143 @@
+"""What the vault writes into its audit log: a closed catalogue of event types and one value that encodes itself.
+
+It refuses to know where events are kept or sequenced. Invariants: the encoded body is canonical JSON and is never
+serialised again; details are limited to names listed here; no value in it comes from a card number (audit-log.md
+3.10 B, controls.md AUD-1 to AUD-3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import orjson
+
+SCHEMA = "cardvault.audit/1"
+_MAXIMUM_BODY = 32 * 1024
+
+
+class EventType(StrEnum):
+    """Every kind of event; the value is its name in the log."""
+
+    CARD_STORED = "card.stored"
+    CARD_UPDATED = "card.updated"
+    CARD_DISABLED = "card.disabled"
+    CARD_DELETED = "card.deleted"
+    BUYER_ERASED = "buyer.erased"
+    PAYMENT_CREATED = "payment.created"
+    PAYMENT_CHANGED = "payment.changed"
+    PAYMENT_CANCEL_REQUESTED = "payment.cancel_requested"
+    PAYMENT_CANCEL_REFUSED = "payment.cancel_refused"
+    CAPTURE_RECORDED = "capture.recorded"
+    ACCESS_DENIED = "access.denied"
+    RESPONSE_WITHHELD = "response.withheld"
+    ALARM_RAISED = "alarm.raised"
+    MERCHANT_CREATED = "merchant.created"
+    MERCHANT_CHANGED = "merchant.changed"
+    CLIENT_CREATED = "client.created"
+    CLIENT_ROTATED = "client.rotated"
+    CLIENT_REVOKED = "client.revoked"
+    ROOT_KEY_CREATED = "key.root_created"
+    DATA_KEY_CREATED = "key.data_created"
+
+
+class ActorKind(StrEnum):
+    """Who can act on the vault."""
+
+    CLIENT = "client"
+    GATEWAY = "gateway"
+    WORKER = "worker"
+    OPERATOR = "operator"
+    ANONYMOUS = "anonymous"
+
+
+class Outcome(StrEnum):
+    """How it ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    DENIED = "denied"
+
+
+DETAILS = frozenset(
+    {
+        "cards",
+        "created",
+        "credential",
+        "from",
+        "gateway_result",
+        "key_id",
+        "kind",
+        "not_sent",
+        "operation",
+        "payments",
+        "pointers",
+        "purpose",
+        "scopes",
+        "seal",
+        "source",
+        "storage",
+        "to",
+        "version",
+    }
+)
+Detail = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asked, from where, in which request; shared by all events of one request."""
+
+    kind: ActorKind
+    actor_id: str = ""
+    key_id: str = ""
+    address: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to objects of one merchant (empty: the installation's)."""
+
+    type: EventType
+    origin: Origin
+    merchant_id: str
+    objects: tuple[str, ...] = ()
+    outcome: Outcome = Outcome.SUCCESS
+    reason: str | None = None
+    details: Mapping[str, Detail] = field(default_factory=dict)
+
+    def about(self, *objects: str) -> "Event":
+        """Give the same event about other objects."""
+        return replace(self, objects=objects)
+
+    def encode(self, event_id: str) -> bytes:
+        """Give the canonical JSON that is stored and hashed; at most 32 KiB.
+
+        Raises:
+            ValueError: a detail is not in the allow-list, or the event is too large.
+        """
+        if not DETAILS.issuperset(self.details):
+            raise ValueError("an audit event carries a detail that is not allow-listed")
+        body = orjson.dumps(
+            {
+                "schema": SCHEMA,
+                "id": event_id,
+                "type": self.type,
+                "merchant": self.merchant_id,
+                "actor": {
+                    "kind": self.origin.kind,
+                    "id": self.origin.actor_id,
+                    "key": self.origin.key_id,
+                    "address": self.origin.address,
+                },
+                "request": self.origin.request_id,
+                "objects": list(self.objects),
+                "outcome": self.outcome,
+                "reason": self.reason,
+                "details": dict(self.details),
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )
+        if len(body) > _MAXIMUM_BODY:
+            raise ValueError("an audit event is too large")
+        return body

@@ -1,0 +1,124 @@
+"""Who calls: API keys become principals, and principals may do what their scopes say.
+
+It refuses to know routes. Invariants: deny by default (controls.md ACC-1); a revoked or expired key stops working
+within two seconds in every process; an unknown key costs what a known one costs.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from keys.keyring import Keyring, Label
+from keys.lru import Lru
+from vault.api_secret import ApiSecret, ApiSecretInvalid
+from vault.audit.events import ActorKind, Origin
+from vault.db import Database
+from vault.errors import AddressNotAllowed, Forbidden, MerchantDisabled, Unauthenticated, VaultError
+from vault.store import merchants
+from vault.store.merchants import Presented
+
+_FRESH_SECONDS: Final = 2.0
+_CACHED_KEYS: Final = 10_000
+
+
+class Scope(StrEnum):
+    """What an API client may be allowed to do (design section 4)."""
+
+    CARDS_READ = "cards:read"
+    CARDS_WRITE = "cards:write"
+    PAYMENTS_READ = "payments:read"
+    PAYMENTS_WRITE = "payments:write"
+    REFUNDS_WRITE = "refunds:write"
+    MANDATES_READ = "mandates:read"
+    MANDATES_WRITE = "mandates:write"
+    MIT_WRITE = "mit:write"
+    WEBHOOKS_WRITE = "webhooks:write"
+    EVENTS_READ = "events:read"
+    AUDIT_READ = "audit:read"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated API client in one request."""
+
+    merchant_id: str
+    client_id: str
+    scopes: frozenset[str]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that may not go on: the answer, and who it was, as far as is known."""
+
+    error: VaultError
+    reason: str
+    merchant_id: str
+    origin: Origin
+
+
+class Authenticator:
+    """Finds the client of an API key and checks what it may do."""
+
+    def __init__(self, database: Database, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._clock = clock
+        self._cache: Lru[bytes, tuple[float, Presented]] = Lru(_CACHED_KEYS)
+
+    async def admit(
+        self, authorization: str | None, scopes: frozenset[Scope], address: str, request_id: str
+    ) -> Caller | Refused:
+        """Say who calls, or why the call is refused; only a `Caller` may go on."""
+        anonymous = Origin(ActorKind.ANONYMOUS, address=address, request_id=request_id)
+        presented = await self._presented(authorization)
+        if presented is None:
+            return Refused(Unauthenticated(), "unknown_key", "", anonymous)
+        client = presented.client
+        origin = Origin(ActorKind.CLIENT, client.id, address=address, request_id=request_id)
+        refusal = _refusal(presented, scopes, address)
+        if refusal is not None:
+            error, reason = refusal
+            return Refused(error, reason, client.merchant_id, origin)
+        return Caller(client.merchant_id, client.id, frozenset(client.scopes), origin)
+
+    async def _presented(self, authorization: str | None) -> Presented | None:
+        kind, _, text = (authorization or "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        try:
+            secret = ApiSecret.parse(text.strip())
+        except ApiSecretInvalid:
+            return None
+        digest = await self._keyring.digest("", Label.API_SECRET, secret.reveal().encode())
+        cached = self._cache.get(digest.value)
+        if cached is not None and self._clock() - cached[0] < _FRESH_SECONDS:
+            return cached[1]
+        async with self._database.session() as session:
+            presented = await merchants.present(session, digest)
+        if presented is not None:
+            self._cache.put(digest.value, (self._clock(), presented))
+        return presented
+
+
+def _refusal(presented: Presented, scopes: frozenset[Scope], address: str) -> tuple[VaultError, str] | None:
+    if not presented.live:
+        return Unauthenticated(), "expired_or_revoked"
+    if not presented.merchant_active:
+        return MerchantDisabled(), "merchant_disabled"
+    if presented.client.cidrs and not _inside(address, presented.client.cidrs):
+        return AddressNotAllowed(), "address_not_allowed"
+    if not scopes.issubset(presented.client.scopes):
+        return Forbidden(), "scope_missing"
+    return None
+
+
+def _inside(address: str, cidrs: tuple[str, ...]) -> bool:
+    try:
+        caller = ip_address(address)
+    except ValueError:
+        return False
+    return any(caller in ip_network(cidr) for cidr in cidrs)

@@ -1,0 +1,201 @@
+"""What the gateway's messages are evidence of (antom-api.md 2 to 4): answers, inquiries and notifications, read once.
+
+It refuses to know signatures (a message gets here verified), rows and decisions. Invariants: an unknown value is kept
+as text and never guessed at; a message that names another payment or another amount is not bound to ours.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from vault.card import CardDataInvalid, CardToken
+from vault.money import Amount, AmountInvalid
+from vault.payment import CaptureSeen, Evidence, Payment, Result, Source, Status
+from vault.rules import visible_result_info
+
+_STATUS_OF_PAY = {"S": Status.SUCCESS, "F": Status.FAIL}
+_STATUS_OF_INQUIRY = {
+    "SUCCESS": Status.SUCCESS,
+    "FAIL": Status.FAIL,
+    "CANCELLED": Status.CANCELLED,
+    "PROCESSING": Status.PROCESSING,
+    "PENDING": Status.PROCESSING,
+}
+ORDER_NOT_EXIST = "ORDER_NOT_EXIST"
+IN_PROCESS = "PAYMENT_IN_PROCESS"
+
+
+def result_of(body: Mapping[str, Any]) -> Result | None:
+    """Give the `result` of a message, or None when it has none that can be read (antom-api.md 4.1)."""
+    raw = body.get("result")
+    if not isinstance(raw, Mapping):
+        return None
+    code, status = raw.get("resultCode"), raw.get("resultStatus")
+    if not (isinstance(code, str) and isinstance(status, str)):
+        return None
+    message = raw.get("resultMessage")
+    return Result(code[:64], status[:8], message[:256] if isinstance(message, str) else "")
+
+
+def read_pay(body: Mapping[str, Any], payment: Payment) -> Evidence:
+    """Say what the answer to `pay` is evidence of; a status that is not known is evidence of nothing final."""
+    result = result_of(body)
+    if result is None:
+        return Evidence(Source.ANSWER, Status.UNKNOWN)
+    status = _STATUS_OF_PAY.get(result.status, Status.UNKNOWN)
+    if result.status == "U" and result.code == IN_PROCESS:
+        status = Status.PROCESSING
+    return _evidence(body, payment, Source.ANSWER, status, result)
+
+
+def read_inquiry(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
+    """Say what the answer to `inquiryPayment` is evidence of; None when the inquiry itself failed.
+
+    `ORDER_NOT_EXIST` is evidence without a status: whether it means "not sent" depends on the clock.
+    """
+    result = result_of(body)
+    if result is None or result.status != "S":
+        if result is not None and result.code == ORDER_NOT_EXIST:
+            return Evidence(Source.INQUIRY, None, result)
+        return None
+    stated = body.get("paymentStatus")
+    status = _STATUS_OF_INQUIRY.get(stated) if isinstance(stated, str) else None
+    code, message = body.get("paymentResultCode"), body.get("paymentResultMessage")
+    letter = {Status.SUCCESS: "S", Status.FAIL: "F", Status.CANCELLED: "S"}.get(status or Status.UNKNOWN, "U")
+    own = Result(
+        code[:64] if isinstance(code, str) else str(stated)[:64],
+        letter,
+        message[:256] if isinstance(message, str) else "",
+    )
+    return _evidence(body, payment, Source.INQUIRY, status, own)
+
+
+def unknown_to_gateway(evidence: Evidence) -> bool:
+    """Tell whether an inquiry said that the gateway knows no such payment."""
+    return evidence.status is None and evidence.result is not None and evidence.result.code == ORDER_NOT_EXIST
+
+
+def read_cancel(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
+    """Say what the answer to `cancel` is evidence of; None when it did not say S."""
+    result = result_of(body)
+    if result is None or result.status != "S":
+        return None
+    return _evidence(body, payment, Source.CANCEL, Status.CANCELLED, None)
+
+
+def read_payment_notification(body: Mapping[str, Any], payment: Payment) -> Evidence:
+    """Say what `notifyPayment` is evidence of (antom-api.md 2.11)."""
+    result = result_of(body)
+    if result is None:
+        return Evidence(Source.NOTIFICATION, None)
+    status = _STATUS_OF_PAY.get(result.status)
+    if body.get("notifyType") == "PAYMENT_PENDING":
+        status = Status.PROCESSING
+    return _evidence(body, payment, Source.NOTIFICATION, status, result)
+
+
+def read_capture_notification(body: Mapping[str, Any]) -> Evidence | None:
+    """Say what `notifyCapture` is evidence of (antom-api.md 2.11); None when it cannot be read."""
+    result = result_of(body)
+    seen = result and _capture(
+        body.get("captureRequestId"),
+        body.get("captureId"),
+        {"S": "SUCCESS", "F": "FAIL"}.get(result.status),
+        body.get("captureAmount"),
+    )
+    return Evidence(Source.NOTIFICATION, None, captures=(seen,)) if seen else None
+
+
+def _evidence(
+    body: Mapping[str, Any], payment: Payment, source: Source, status: Status | None, result: Result | None
+) -> Evidence:
+    info = body.get("paymentResultInfo")
+    info = info if isinstance(info, Mapping) else {}
+    return Evidence(
+        source=source,
+        status=status,
+        result=result,
+        gateway_payment_id=_text(body.get("paymentId"), 64),
+        next_action=_next_action(body) if status is Status.PROCESSING else None,
+        info=visible_result_info(info) or None,
+        token=_token(info.get("cardToken")),
+        network_transaction_id=_text(info.get("networkTransactionId"), 256),
+        authorisation_expires_at=_moment(body.get("authExpiryTime")),
+        captures=tuple(_captures(body)),
+        bound=_bound(body, payment, strict=status in {Status.SUCCESS, Status.PROCESSING}),
+    )
+
+
+def _bound(body: Mapping[str, Any], payment: Payment, *, strict: bool) -> bool:
+    request_id, amount = body.get("paymentRequestId"), body.get("paymentAmount")
+    if strict and (request_id is None or amount is None):
+        return False
+    return request_id in (None, payment.request_id) and (amount is None or _amount(amount) == payment.amount)
+
+
+def _text(value: object, longest: int) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= longest else None
+
+
+def _token(value: object) -> CardToken | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return CardToken.parse(value)
+    except CardDataInvalid:
+        return None
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _amount(value: object) -> Amount | None:
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return Amount(str(value.get("currency")), str(value.get("value")))
+    except AmountInvalid:
+        return None
+
+
+def _next_action(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    form = body.get("redirectActionForm")
+    form = form if isinstance(form, Mapping) else {}
+    url = _text(form.get("redirectUrl"), 2048) or _text(body.get("normalUrl"), 2048)
+    scheme, applink = _text(body.get("schemeUrl"), 2048), _text(body.get("applinkUrl"), 2048)
+    if url is None and scheme is None and applink is None:
+        return None
+    action: dict[str, Any] = {"type": "REDIRECT", "url": url, "method": _text(form.get("method"), 8) or "GET"}
+    parameters = form.get("parameters")
+    if isinstance(parameters, (Mapping, str)) and parameters:
+        action["parameters"] = parameters
+    return action | {name: value for name, value in (("schemeUrl", scheme), ("applinkUrl", applink)) if value}
+
+
+def _captures(body: Mapping[str, Any]) -> Iterator[CaptureSeen]:
+    transactions = body.get("transactions")
+    for entry in transactions if isinstance(transactions, list) else ():
+        if not isinstance(entry, Mapping) or entry.get("transactionType") != "CAPTURE":
+            continue
+        seen = _capture(
+            entry.get("transactionRequestId"),
+            entry.get("transactionId"),
+            {"SUCCESS": "SUCCESS", "FAIL": "FAIL"}.get(str(entry.get("transactionStatus")), "PENDING"),
+            entry.get("transactionAmount"),
+        )
+        if seen:
+            yield seen
+
+
+def _capture(request_id: object, gateway_id: object, status: str | None, amount: object) -> CaptureSeen | None:
+    name, paid = _text(request_id, 64), _amount(amount)
+    if name is None or paid is None or status is None:
+        return None
+    return CaptureSeen(name, _text(gateway_id, 64), status, paid)

@@ -1,0 +1,165 @@
+"""The bodies of the gateway's calls (antom-api.md 2): what is asked for, field by field.
+
+It refuses to know sockets, signatures and rows. Invariants: flags that the merchant left absent stay absent; a card
+number, a token and a CVV are revealed here and nowhere else on the way out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, assert_never
+
+from vault.card import CardToken, Cvv, Expiry, Pan
+from vault.merchant import MerchantSettings
+from vault.payment import Payment
+from vault.wire.requests import CardField, PaymentRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NewCardInstrument:
+    """A card that the buyer has just typed."""
+
+    card: CardField
+    tokenize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInstrument:
+    """A card that the gateway keeps."""
+
+    token: CardToken
+    cvv: Cvv | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedInstrument:
+    """A card that the vault keeps, opened for this call."""
+
+    pan: Pan
+    expiry: Expiry
+    cardholder_name: Mapping[str, Any] | None
+    billing_address: Mapping[str, Any] | None
+    cvv: Cvv | None
+
+
+Instrument: TypeAlias = NewCardInstrument | TokenInstrument | SealedInstrument
+
+
+@dataclass(frozen=True, slots=True)
+class PayCall:
+    """Everything that a `pay` body is made of."""
+
+    request: PaymentRequest
+    instrument: Instrument
+    defaults: MerchantSettings
+    notify_url: str
+    buyer: str | None
+
+
+def pay_body(call: PayCall) -> dict[str, Any]:
+    """Give the body of `pay` (antom-api.md 2.1)."""
+    request, defaults = call.request, call.defaults
+    sent = request.wire()
+    body: dict[str, Any] = {
+        "productCode": "CASHIER_PAYMENT",
+        "paymentRequestId": request.payment_request_id,
+        "paymentAmount": sent["paymentAmount"],
+        "order": _order(call),
+        "paymentFactor": {"isAuthorization": True, **_present(captureMode=request.capture_mode)},
+        "paymentMethod": _method(call),
+        "paymentNotifyUrl": call.notify_url,
+    }
+    wanted = defaults.wire() | sent
+    for name in (
+        "env",
+        "settlementStrategy",
+        "paymentRedirectUrl",
+        "merchantRegion",
+        "paymentExpiryTime",
+        "creditPayPlan",
+    ):
+        if name in wanted:
+            body[name] = wanted[name]
+    return body
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _order(call: PayCall) -> dict[str, Any]:
+    order: dict[str, Any] = call.request.order.wire()
+    order.setdefault("orderAmount", call.request.payment_amount.wire())
+    if call.buyer is not None:
+        order["buyer"] = {**order.get("buyer", {}), "referenceBuyerId": call.buyer}
+    return order
+
+
+def _method(call: PayCall) -> dict[str, Any]:
+    sent = call.request
+    details: dict[str, Any] = {
+        **_present(
+            is3DSAuthentication=sent.is_3ds_authentication,
+            enableAuthenticationUpgrade=sent.enable_authentication_upgrade,
+            mpiData=sent.mpi_data and sent.mpi_data.wire(),
+            selectedCardBrand=sent.selected_card_brand,
+            paymentMethodRegion=sent.payment_method_region,
+            billingAddress=sent.billing_address and sent.billing_address.wire(),
+        ),
+        **_extra_verification(sent),
+    }
+    method: dict[str, Any] = {"paymentMethodType": "CARD"}
+    match call.instrument:
+        case NewCardInstrument(card=card, tokenize=tokenize):
+            details |= {"cardNo": card.card_no.reveal(), "isCardOnFile": False, **_typed_card(card)}
+            if tokenize:
+                details["tokenize"] = True
+        case TokenInstrument(token=token):
+            method["paymentMethodId"] = token.reveal()
+            details["isCardOnFile"] = True
+        case SealedInstrument() as sealed:
+            details = {**_sealed_profile(sealed), **details, "cardNo": sealed.pan.reveal(), "isCardOnFile": True}
+        case _ as unreachable:
+            assert_never(unreachable)
+    cvv = call.instrument.card.cvv if isinstance(call.instrument, NewCardInstrument) else call.instrument.cvv
+    if cvv is not None:
+        details["cvv"] = cvv.reveal()
+    return {**method, "paymentMethodMetaData": details}
+
+
+def _typed_card(card: CardField) -> dict[str, Any]:
+    return {
+        "expiryMonth": card.expiry_month,
+        "expiryYear": card.expiry_year,
+        **_present(cardholderName=card.cardholder_name and card.cardholder_name.wire()),
+    }
+
+
+def _sealed_profile(sealed: SealedInstrument) -> dict[str, Any]:
+    return {
+        "expiryMonth": sealed.expiry.month_text,
+        "expiryYear": sealed.expiry.year_text,
+        **_present(cardholderName=sealed.cardholder_name, billingAddress=sealed.billing_address),
+    }
+
+
+def _extra_verification(request: PaymentRequest) -> dict[str, Any]:
+    extra = request.extra_verification
+    if extra is None:
+        return {}
+    return _present(
+        cpf=extra.cpf and "".join(character for character in extra.cpf if character.isalnum()),
+        payerEmail=extra.payer_email,
+        dateOfBirth=extra.date_of_birth,
+        businessNo=extra.business_no,
+        cardPasswordDigest=extra.card_password_digest and extra.card_password_digest.reveal(),
+    )
+
+
+def inquiry_body(payment: Payment) -> dict[str, Any]:
+    """Give the body of `inquiryPayment` (antom-api.md 2.2): by the merchant's id, which was sent unchanged."""
+    return {"paymentRequestId": payment.request_id}
+
+
+def cancel_body(payment: Payment) -> dict[str, Any]:
+    """Give the body of `cancel` (antom-api.md 2.4)."""
+    return {"paymentRequestId": payment.request_id}

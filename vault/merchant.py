@@ -1,0 +1,41 @@
+"""A merchant as the services see it: identity, gateway client id and the defaults of its payments.
+
+It refuses to know keys: the gateway credentials are sealed and opened elsewhere.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import Field
+
+from vault.wire.fields import Region, Url, Wire
+from vault.wire.orders import EnvField, SettlementField
+
+
+class ReferencePolicy(StrEnum):
+    """What happens when a merchant's own id looks like a card number: 5 % of random 16-digit ids do."""
+
+    OBSERVE = "observe"
+    REJECT = "reject"
+
+
+class MerchantSettings(Wire):
+    """A merchant's defaults, kept as JSON; everything may be absent."""
+
+    env: EnvField | None = None
+    settlement_strategy: SettlementField | None = None
+    payment_redirect_url: Url | None = None
+    merchant_region: Region | None = None
+    reference_policy: ReferencePolicy = Field(default=ReferencePolicy.OBSERVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """A merchant; `gateway_credentials` is an envelope."""
+
+    id: str
+    name: str
+    active: bool
+    gateway_client_id: str
+    gateway_credentials: bytes
+    settings: MerchantSettings

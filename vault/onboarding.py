@@ -1,0 +1,171 @@
+"""Merchants and their API clients, as operators make and change them.
+
+It refuses to know the command line. Invariants: a secret is given back once, when it is made, and only its keyed hash
+is kept; gateway keys are checked before they are sealed (design section 3, controls.md ACC-9).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from ipaddress import ip_network
+
+from keys.keyring import Fingerprint, Keyring, Label
+from keys.rootkey import RootKey
+from vault.api_secret import ApiSecret
+from vault.audit.events import Event, EventType, Origin
+from vault.auth import Scope
+from vault.custody import INSTALLATION, create_merchant_keys
+from vault.db import Database, StatementFailed
+from vault.directory import GatewayKeys, seal_gateway_keys
+from vault.errors import Conflict, NotFound
+from vault.ids import Prefix, new_id
+from vault.merchant import Merchant, MerchantSettings
+from vault.settings import Settings
+from vault.store import merchants
+from vault.store.merchants import ClientRow
+
+
+class OnboardingInvalid(ValueError):
+    """Something an operator gave cannot be used; the text says what and never repeats a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMerchant:
+    """What an operator gives for a merchant."""
+
+    name: str
+    gateway_client_id: str
+    gateway_keys: GatewayKeys
+    settings: MerchantSettings
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """What an operator gives for an API client."""
+
+    merchant_id: str
+    name: str
+    scopes: Sequence[str]
+    cidrs: Sequence[str] = ()
+    expires_at: datetime | None = None
+
+
+class Onboarding:
+    """Operators' changes to merchants and clients."""
+
+    def __init__(
+        self, settings: Settings, database: Database, roots: dict[bytes, RootKey], keyring: Keyring, origin: Origin
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._roots = roots
+        self._keyring = keyring
+        self._origin = origin
+
+    async def create_merchant(self, new: NewMerchant) -> Merchant:
+        """Make a merchant with its data keys and sealed gateway keys; raises `OnboardingInvalid` or `Conflict`."""
+        new.gateway_keys.credentials(new.gateway_client_id)
+        merchant = Merchant(new_id(Prefix.MERCHANT), new.name, True, new.gateway_client_id, b"", new.settings)
+        root = max(self._roots.values(), key=lambda one: one.version)
+        async with self._database.transaction() as transaction:
+            await create_merchant_keys(transaction, root, merchant.id, self._settings, self._origin)
+        credentials = await seal_gateway_keys(self._keyring, merchant.id, new.gateway_keys)
+        event = Event(EventType.MERCHANT_CREATED, self._origin, merchant.id, (merchant.id,))
+        try:
+            async with self._database.transaction() as transaction:
+                await merchants.insert(transaction, merchant, credentials, event)
+        except StatementFailed:
+            raise Conflict("Another merchant has this gateway client id.") from None
+        return replace(merchant, gateway_credentials=credentials.data)
+
+    async def merchant(self, merchant_id: str) -> Merchant:
+        """Give a merchant; raises `NotFound`."""
+        async with self._database.session() as session:
+            merchant = await merchants.find(session, merchant_id)
+        if merchant is None:
+            raise NotFound
+        return merchant
+
+    async def merchants(self) -> list[Merchant]:
+        """Give all merchants."""
+        async with self._database.session() as session:
+            return await merchants.listed(session)
+
+    async def change_merchant(self, merchant: Merchant) -> Merchant:
+        """Write a merchant's name, state and defaults."""
+        event = Event(EventType.MERCHANT_CHANGED, self._origin, merchant.id, (merchant.id,))
+        async with self._database.transaction() as transaction:
+            await merchants.update(transaction, merchant, event)
+        return merchant
+
+    async def create_client(self, new: NewClient) -> tuple[ClientRow, ApiSecret]:
+        """Make an API client; gives it with its secret, which cannot be had again."""
+        await self.merchant(new.merchant_id)
+        _check_client(new)
+        secret, digest = await self._secret()
+        created = datetime.now().astimezone()
+        client = ClientRow(
+            new_id(Prefix.CLIENT),
+            new.merchant_id,
+            new.name,
+            tuple(dict.fromkeys(new.scopes)),
+            tuple(new.cidrs),
+            new.expires_at,
+            None,
+            created,
+        )
+        event = Event(
+            EventType.CLIENT_CREATED,
+            self._origin,
+            client.merchant_id,
+            (client.id,),
+            details={"scopes": " ".join(client.scopes)},
+        )
+        async with self._database.transaction() as transaction:
+            await merchants.insert_client(transaction, client, digest, event)
+        return client, secret
+
+    async def clients(self, merchant_id: str | None) -> list[ClientRow]:
+        """Give the API clients of a merchant, or of all."""
+        async with self._database.session() as session:
+            return await merchants.clients(session, merchant_id)
+
+    async def rotate_client(self, client_id: str, *, overlap_seconds: float) -> ApiSecret:
+        """Give a client a second secret; the first ends after the overlap. Raises `NotFound`, `Conflict` if revoked."""
+        client = await self._client(client_id)
+        if client.revoked_at is not None:
+            raise Conflict("This client is revoked: create another one.")
+        secret, digest = await self._secret()
+        event = Event(EventType.CLIENT_ROTATED, self._origin, client.merchant_id, (client_id,))
+        async with self._database.transaction() as transaction:
+            await merchants.rotate_secret(transaction, client_id, digest, overlap_seconds, event)
+        return secret
+
+    async def revoke_client(self, client_id: str) -> bool:
+        """End a client at once; False when it had ended before."""
+        client = await self._client(client_id)
+        event = Event(EventType.CLIENT_REVOKED, self._origin, client.merchant_id, (client_id,))
+        async with self._database.transaction() as transaction:
+            return await merchants.revoke_client(transaction, client_id, event)
+
+    async def _client(self, client_id: str) -> ClientRow:
+        async with self._database.session() as session:
+            client = await merchants.find_client(session, client_id)
+        if client is None:
+            raise NotFound
+        return client
+
+    async def _secret(self) -> tuple[ApiSecret, Fingerprint]:
+        secret = ApiSecret.generate(live=self._settings.in_production)
+        return secret, await self._keyring.digest(INSTALLATION, Label.API_SECRET, secret.reveal().encode())
+
+
+def _check_client(new: NewClient) -> None:
+    known = {scope.value for scope in Scope}
+    if not new.scopes or not known.issuperset(new.scopes):
+        raise OnboardingInvalid(f"scopes are some of: {', '.join(sorted(known))}")
+    try:
+        for cidr in new.cidrs:
+            ip_network(cidr)
+    except ValueError:
+        raise OnboardingInvalid("an address range is written as CIDR, such as 10.0.0.0/8") from None

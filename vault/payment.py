@@ -1,0 +1,234 @@
+"""What a payment is and how it may change: states, evidence about it, and the one function that judges evidence.
+
+It refuses to know where payments are kept and who said what over which wire. Invariant (design section 3): a state only
+ever moves forward; after a final state only a void, or the late authorisation of something believed not to be sent,
+changes anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from vault.card import CardToken
+from vault.money import Amount
+from vault.stored_card import CardFace
+
+
+class Kind(StrEnum):
+    """Why the card is charged."""
+
+    ONE_OFF = "ONE_OFF"
+    CARD_ON_FILE = "CARD_ON_FILE"
+    MERCHANT_INITIATED = "MERCHANT_INITIATED"
+
+
+class Status(StrEnum):
+    """Where a payment stands; the order of the first three is their order in time."""
+
+    CREATED = "CREATED"
+    UNKNOWN = "UNKNOWN"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAIL = "FAIL"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def final(self) -> bool:
+        """Tell whether the outcome is known."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({Status.SUCCESS, Status.FAIL, Status.CANCELLED})
+_PROGRESS = {Status.CREATED: 0, Status.UNKNOWN: 1, Status.PROCESSING: 2}
+
+
+class StoreCard(StrEnum):
+    """Where a paying card is to be kept once the payment has succeeded."""
+
+    GATEWAY = "GATEWAY"
+    VAULT = "VAULT"
+    BOTH = "BOTH"
+
+    @property
+    def at_gateway(self) -> bool:
+        """Tell whether the gateway is asked for a token."""
+        return self is not StoreCard.VAULT
+
+    @property
+    def in_vault(self) -> bool:
+        """Tell whether the card number is sealed here."""
+        return self is not StoreCard.GATEWAY
+
+
+class StoreState(StrEnum):
+    """How far the storing of a payment's card has come."""
+
+    NONE = "NONE"
+    PENDING = "PENDING"
+    STORED = "STORED"
+    DROPPED = "DROPPED"
+
+
+class Credential(StrEnum):
+    """What a payment is made with; chosen once, in the transaction before the call."""
+
+    CARD_DATA = "CARD_DATA"
+    TOKEN = "TOKEN"  # noqa: S105 - the name of a kind of credential
+    PAN = "PAN"
+
+
+class Source(StrEnum):
+    """Where evidence about a payment comes from."""
+
+    ANSWER = "answer"
+    NOTIFICATION = "notification"
+    INQUIRY = "inquiry"
+    CANCEL = "cancel"
+    SENDER = "sender"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The gateway's own words: code, S/F/U and a message."""
+
+    code: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSeen:
+    """A capture that the gateway reported."""
+
+    request_id: str
+    gateway_id: str | None
+    status: str
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one verified message (or our own certainty) says about a payment; `status` None: nothing about its state.
+
+    `info` holds allow-listed `paymentResultInfo` fields; `token` and `network_transaction_id` are taken out of it.
+    """
+
+    source: Source
+    status: Status | None
+    result: Result | None = None
+    gateway_payment_id: str | None = None
+    next_action: Mapping[str, Any] | None = None
+    info: Mapping[str, Any] | None = None
+    token: CardToken | None = None
+    network_transaction_id: str | None = None
+    authorisation_expires_at: datetime | None = None
+    captures: tuple[CaptureSeen, ...] = ()
+    not_sent: bool = False
+    bound: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What of a payment decides how evidence is judged."""
+
+    status: Status
+    not_sent: bool = False
+
+
+class Verdict(StrEnum):
+    """What evidence does to a payment."""
+
+    ADVANCE = "advance"
+    ENRICH = "enrich"
+    IGNORE = "ignore"
+    CONTRADICTION = "contradiction"
+    LATE_AUTHORISATION = "late_authorisation"
+    UNBOUND = "unbound"
+
+
+def judge(standing: Standing, evidence: Evidence) -> Verdict:
+    """Decide what evidence does to a payment that stands as given (design section 3)."""
+    new = evidence.status
+    if not evidence.bound:
+        return Verdict.UNBOUND
+    if new is None or new is standing.status:
+        return Verdict.ENRICH
+    if not standing.status.final:
+        if new.final or _PROGRESS[new] > _PROGRESS[standing.status]:
+            return Verdict.ADVANCE
+        return Verdict.IGNORE
+    return _judge_final(standing, new, evidence.source)
+
+
+def _judge_final(standing: Standing, new: Status, source: Source) -> Verdict:
+    if not new.final:
+        return Verdict.LATE_AUTHORISATION if standing.not_sent and new is Status.PROCESSING else Verdict.IGNORE
+    match standing.status, new:
+        case Status.SUCCESS, Status.CANCELLED:
+            return Verdict.ADVANCE
+        case Status.FAIL, Status.SUCCESS if standing.not_sent:
+            return Verdict.LATE_AUTHORISATION
+        case Status.FAIL, Status.CANCELLED if standing.not_sent:
+            return Verdict.IGNORE
+        case Status.CANCELLED, _ if source is not Source.INQUIRY:
+            return Verdict.IGNORE
+        case _:
+            return Verdict.CONTRADICTION
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A capture of a payment, as it is shown."""
+
+    id: str
+    request_id: str
+    gateway_capture_id: str | None
+    status: str
+    amount: Amount
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as it stands in the database."""
+
+    merchant_id: str
+    id: str
+    request_id: str
+    kind: Kind
+    status: Status
+    amount: Amount
+    order_reference: str
+    buyer: str | None
+    card_id: str | None
+    credential: Credential
+    store_card: StoreCard | None
+    store_state: StoreState
+    face: CardFace | None
+    digest: bytes
+    digest_key_id: bytes
+    capture_mode: str
+    capture_status: str
+    next_action: Mapping[str, Any] | None
+    gateway_payment_id: str | None
+    result: Result | None
+    result_info: Mapping[str, Any]
+    not_sent: bool
+    metadata: Mapping[str, Any] | None
+    consent: Mapping[str, Any] | None
+    send_deadline: datetime
+    expires_at: datetime
+    authorisation_expires_at: datetime | None
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    read_at: datetime
+    captures: tuple[Capture, ...] = field(default=())
+
+    @property
+    def standing(self) -> Standing:
+        """Give what decides how evidence is judged."""
+        return Standing(self.status, self.not_sent)

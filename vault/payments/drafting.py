@@ -1,0 +1,144 @@
+"""From a merchant's request to a draft that can be written before the call.
+
+It refuses to know transactions and the wire to the gateway. Invariants: what waits with the payment is sealed for that
+payment; the digest that recognises a repeated request covers the card number and leaves out CVV and PIN (design
+section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from keys.keyring import Envelope, Fingerprint, Keyring, Label, Purpose
+from vault.auth import Caller
+from vault.cards import consent_evidence, face_of_pan, profile_of
+from vault.errors import FieldCode, FieldProblem, PanInFreeText, RequestInvalid
+from vault.ids import Prefix, new_id
+from vault.merchant import Merchant, ReferencePolicy
+from vault.money import Amount, AmountFault, AmountInvalid
+from vault.pan_detector import contains_pan
+from vault.payment import Credential, Kind
+from vault.payments.keeping import payment_location
+from vault.store.payments import Draft
+from vault.stored_card import SecretKind, StoredCard
+from vault.wire.requests import CardPaymentRequest, PaymentRequest, StoredCardPaymentRequest, secrets_left_out
+
+_AMOUNT_POINTER = {
+    AmountFault.CURRENCY: ("/paymentAmount/currency", FieldCode.CURRENCY_INVALID),
+    AmountFault.VALUE: ("/paymentAmount/value", FieldCode.AMOUNT_INVALID),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to pay, with its route and its body as it was parsed, for recognising a repeat."""
+
+    caller: Caller
+    merchant: Merchant
+    route: str
+    body: Mapping[str, Any]
+
+
+def amount_of(request: PaymentRequest) -> Amount:
+    """Give the amount; raises `RequestInvalid` for a currency or value that cannot be paid."""
+    try:
+        return Amount(request.payment_amount.currency, request.payment_amount.value)
+    except AmountInvalid as error:
+        pointer, code = _AMOUNT_POINTER[error.code]
+    raise RequestInvalid(errors=[FieldProblem(pointer, code)])
+
+
+def check_references(merchant: Merchant, request: PaymentRequest) -> None:
+    """Refuse a merchant's own id that looks like a card number, where the merchant wants that."""
+    if merchant.settings.reference_policy is ReferencePolicy.OBSERVE:
+        return
+    hits = [FieldProblem(at, FieldCode.PAN_IN_FREE_TEXT) for at, text in request.references() if contains_pan(text)]
+    if hits:
+        raise PanInFreeText(errors=hits)
+
+
+class Drafter:
+    """Makes drafts."""
+
+    def __init__(self, keyring: Keyring, *, sender_seconds: float) -> None:
+        self._keyring = keyring
+        self._sender_seconds = sender_seconds
+
+    async def digest(self, asked: Asked, key_id: bytes | None = None) -> Fingerprint:
+        """Give the keyed hash by which a repeated request is recognised, under the given version of the key."""
+        message = orjson.dumps([asked.route, secrets_left_out(dict(asked.body))], option=orjson.OPT_SORT_KEYS)
+        return await self._keyring.digest(asked.caller.merchant_id, Label.REQUEST, message, key_id)
+
+    async def new_card(self, asked: Asked, request: CardPaymentRequest) -> Draft:
+        """Draft a payment with a card that the buyer has just typed."""
+        payment_id = new_id(Prefix.PAYMENT)
+        face = None
+        secrets: dict[SecretKind, Envelope] = {}
+        if request.store_card is not None:
+            prints = await self._keyring.fingerprints(asked.caller.merchant_id, request.card.card_no)
+            face = face_of_pan(request.card.card_no, request.card, prints[0])
+            secrets = await self._waiting(asked.caller.merchant_id, payment_id, request)
+        return Draft(
+            **await self._common(asked, request, payment_id),
+            kind=Kind.ONE_OFF,
+            buyer=request.buyer_id,
+            credential=Credential.CARD_DATA,
+            store_card=request.store_card,
+            card_id=None,
+            face=face,
+            consent=consent_evidence(request.consent),
+            secrets=secrets,
+        )
+
+    async def stored_card(
+        self, asked: Asked, request: StoredCardPaymentRequest, card: StoredCard, credential: Credential
+    ) -> Draft:
+        """Draft a payment with a stored card and the buyer present."""
+        return Draft(
+            **await self._common(asked, request, new_id(Prefix.PAYMENT)),
+            kind=Kind.CARD_ON_FILE,
+            buyer=card.buyer,
+            credential=credential,
+            store_card=None,
+            card_id=card.id,
+            face=None,
+            consent=None,
+            secrets={},
+            card_status=card.stored_status,
+        )
+
+    async def _common(self, asked: Asked, request: PaymentRequest, payment_id: str) -> dict[str, Any]:
+        digest = await self.digest(asked)
+        return {
+            "merchant_id": asked.caller.merchant_id,
+            "id": payment_id,
+            "request_id": request.payment_request_id,
+            "client_id": asked.caller.client_id,
+            "amount": amount_of(request),
+            "order_reference": request.order.reference_order_id,
+            "digest": digest.value,
+            "digest_key_id": digest.key_id,
+            "capture_mode": request.capture_mode or "AUTOMATIC",
+            "metadata": request.metadata,
+            "sender_seconds": self._sender_seconds,
+            "expires_at": request.payment_expiry_time,
+        }
+
+    async def _waiting(
+        self, merchant_id: str, payment_id: str, request: CardPaymentRequest
+    ) -> dict[SecretKind, Envelope]:
+        secrets: dict[SecretKind, Envelope] = {}
+        if request.store_card is not None and request.store_card.in_vault:
+            secrets[SecretKind.PAN] = await self._keyring.seal(
+                Purpose.CARD,
+                request.card.card_no.reveal().encode(),
+                payment_location(merchant_id, payment_id, SecretKind.PAN),
+            )
+        profile = profile_of(request.card, request.billing_address)
+        if profile is not None:
+            secrets[SecretKind.PROFILE] = await self._keyring.seal(
+                Purpose.CARD, profile, payment_location(merchant_id, payment_id, SecretKind.PROFILE)
+            )
+        return secrets

@@ -1,0 +1,157 @@
+"""Recording evidence: one transaction that judges it against the locked payment and writes everything that follows.
+
+It refuses to know the wire. Invariants: nothing is written without an event; an alarm is kept with the change it is
+about; a payment that is not resolved stays on the schedule (design section 3).
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from keys.keyring import Keyring
+from vault.audit.events import Event, EventType, Origin
+from vault.db import Database, Transaction
+from vault.errors import Conflict
+from vault.ids import Prefix, new_id
+from vault.logs import alarm, get_logger
+from vault.payment import Evidence, Kind, Payment, Source, Status, StoreState, Verdict, judge
+from vault.payments.keeping import Keeper, KeepingPlan, PlanOutdated, wants_keeping
+from vault.payments.transitions import advanced, capture_status, changed, unresolved
+from vault.rules import decline_for
+from vault.store import alarms, audit, cards, inquiries, payments
+from vault.store.cards import CardChange
+from vault.stored_card import CardStatus
+
+_log = get_logger(__name__)
+_REPEATS: Final = 6
+_ALARMING: Final = {
+    Verdict.CONTRADICTION: "payment_contradiction",
+    Verdict.LATE_AUTHORISATION: "late_authorisation",
+    Verdict.UNBOUND: "answer_mismatch",
+}
+
+
+class Recorder:
+    """Writes what evidence does to payments."""
+
+    def __init__(self, database: Database, keyring: Keyring, *, first_inquiry_seconds: float) -> None:
+        self._database = database
+        self._keeper = Keeper(database, keyring)
+        self._first_inquiry = first_inquiry_seconds
+
+    async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
+        """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
+        for _ in range(_REPEATS):
+            plan = await self._keeper.plan(payment, evidence, origin) if evidence.bound else None
+            try:
+                async with self._database.transaction() as transaction:
+                    payment = await payments.lock(transaction, payment.merchant_id, payment.id)
+                    payment = await self._write(transaction, payment, evidence, plan, origin)
+            except PlanOutdated:
+                async with self._database.session() as session:
+                    payment = await payments.find(session, payment.merchant_id, payment.id) or payment
+                continue
+            return payment
+        raise Conflict("The card is being changed by others at this moment.")
+
+    async def _write(
+        self, transaction: Transaction, before: Payment, evidence: Evidence, plan: KeepingPlan | None, origin: Origin
+    ) -> Payment:
+        verdict = judge(before.standing, evidence)
+        after = advanced(before, evidence, verdict)
+        if verdict in {Verdict.ADVANCE, Verdict.ENRICH}:
+            after = await self._keep(transaction, after, evidence, plan, origin)
+        if after.store_state is StoreState.DROPPED and before.store_state is StoreState.PENDING:
+            await payments.drop_secrets(transaction, before.merchant_id, [before.id])
+        if verdict is not Verdict.UNBOUND:
+            after = await self._write_captures(transaction, after, evidence, origin)
+        if changed(before, after):
+            await payments.save(transaction, after)
+            await audit.append(transaction, _change_event(before, after, evidence, origin))
+        if before.status is not after.status:
+            await _disable_card(transaction, after, origin)
+        if verdict in _ALARMING:
+            await _raise_alarm(transaction, before, evidence, verdict, origin)
+        await self._reschedule(transaction, before, after, evidence, verdict)
+        return await payments.lock(transaction, before.merchant_id, before.id)
+
+    async def _keep(
+        self, transaction: Transaction, payment: Payment, evidence: Evidence, plan: KeepingPlan | None, origin: Origin
+    ) -> Payment:
+        if not wants_keeping(payment, evidence):
+            return payment
+        if plan is not None:
+            return await self._keeper.keep(transaction, payment, evidence, plan, origin)
+        if evidence.token is not None:
+            raise PlanOutdated
+        return payment
+
+    async def _write_captures(
+        self, transaction: Transaction, payment: Payment, evidence: Evidence, origin: Origin
+    ) -> Payment:
+        for seen in evidence.captures:
+            capture_id = new_id(Prefix.CAPTURE)
+            if await payments.record_capture(transaction, payment, capture_id, seen):
+                event = Event(EventType.CAPTURE_RECORDED, origin, payment.merchant_id, (payment.id,))
+                await audit.append(transaction, event)
+        if not evidence.captures or payment.status is not Status.SUCCESS:
+            return payment
+        recorded = await payments.find(transaction, payment.merchant_id, payment.id)
+        return _with_captures(payment, recorded)
+
+    async def _reschedule(
+        self, transaction: Transaction, before: Payment, after: Payment, evidence: Evidence, verdict: Verdict
+    ) -> None:
+        if not unresolved(after) and verdict is not Verdict.CONTRADICTION:
+            await inquiries.done(transaction, after.merchant_id, after.id)
+        elif verdict in _ALARMING and evidence.source is not Source.INQUIRY:
+            await inquiries.hasten(transaction, after.merchant_id, after.id)
+        elif before.status is not after.status and evidence.source is not Source.INQUIRY:
+            await inquiries.schedule(transaction, after.merchant_id, after.id, self._first_inquiry)
+
+
+def _with_captures(payment: Payment, recorded: Payment | None) -> Payment:
+    if recorded is None:
+        return payment
+    seen = replace(payment, captures=recorded.captures)
+    return replace(seen, capture_status=capture_status(seen))
+
+
+def _change_event(before: Payment, after: Payment, evidence: Evidence, origin: Origin) -> Event:
+    details = {
+        "from": before.status.value,
+        "to": after.status.value,
+        "source": evidence.source.value,
+        "gateway_result": after.result.code if after.result else None,
+        "not_sent": after.not_sent,
+    }
+    return Event(EventType.PAYMENT_CHANGED, origin, after.merchant_id, (after.id,), details=details)
+
+
+async def _disable_card(transaction: Transaction, payment: Payment, origin: Origin) -> None:
+    """Disable the stored card behind a hard decline (design section 4, `DISABLED`)."""
+    stored = payment.kind is not Kind.ONE_OFF and payment.card_id is not None
+    if payment.status is not Status.FAIL or not stored or payment.result is None or payment.card_id is None:
+        return
+    if not decline_for(payment.result.code).hard:
+        return
+    card = await cards.lock(transaction, payment.merchant_id, payment.card_id)
+    if card is not None and card.stored_status is CardStatus.ACTIVE:
+        await cards.update(transaction, card, CardChange(status=CardStatus.DISABLED))
+        event = Event(
+            EventType.CARD_DISABLED, origin, payment.merchant_id, (card.id, payment.id), reason="hard_decline"
+        )
+        await audit.append(transaction, event)
+
+
+async def _raise_alarm(
+    transaction: Transaction, payment: Payment, evidence: Evidence, verdict: Verdict, origin: Origin
+) -> None:
+    code = _ALARMING[verdict]
+    details = {
+        "standing": payment.status.value,
+        "claimed": evidence.status.value if evidence.status else None,
+        "source": evidence.source.value,
+        "result": evidence.result.code if evidence.result else None,
+    }
+    if await alarms.raise_alarm(transaction, origin, payment.merchant_id, code, payment.id, details):
+        alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)

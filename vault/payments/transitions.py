@@ -1,0 +1,88 @@
+"""What evidence makes of a payment: the next value of the row, without touching it.
+
+It refuses to know rows, keys and the wire. Invariants: nothing that is known is overwritten by something older; a
+payment that is not resolved always has a reason to be asked about again (design section 3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from vault.payment import Evidence, Payment, Status, StoreState, Verdict
+
+
+def advanced(payment: Payment, evidence: Evidence, verdict: Verdict) -> Payment:
+    """Give the payment as it stands after the evidence was judged; storing and captures are dealt with elsewhere."""
+    match verdict:
+        case Verdict.ADVANCE:
+            return _settled(_informed(payment, evidence), evidence.status or payment.status, evidence)
+        case Verdict.ENRICH:
+            return _informed(payment, evidence)
+        case Verdict.LATE_AUTHORISATION:
+            status = Status.SUCCESS if evidence.status is Status.SUCCESS else payment.status
+            late = _informed(replace(payment, result=None), evidence)
+            return replace(late, status=status, cancel_requested_at=payment.cancel_requested_at or payment.read_at)
+        case Verdict.UNBOUND if payment.status is Status.CREATED:
+            return replace(payment, status=Status.UNKNOWN)
+        case _:
+            return payment
+
+
+def _settled(payment: Payment, status: Status, evidence: Evidence) -> Payment:
+    settled = replace(
+        payment,
+        status=status,
+        result=evidence.result or payment.result,
+        not_sent=evidence.not_sent,
+        next_action=payment.next_action if status is Status.PROCESSING else None,
+    )
+    if status is Status.SUCCESS and payment.capture_mode == "AUTOMATIC" and payment.capture_status == "NONE":
+        settled = replace(settled, capture_status="PENDING")
+    if status is Status.CANCELLED:
+        settled = replace(settled, capture_status="NONE", cancel_requested_at=None)
+    if status is Status.FAIL:
+        settled = replace(settled, cancel_requested_at=None)
+    if status in {Status.FAIL, Status.CANCELLED} and payment.store_state is StoreState.PENDING:
+        settled = replace(settled, store_state=StoreState.DROPPED)
+    return settled
+
+
+def _informed(payment: Payment, evidence: Evidence) -> Payment:
+    """Fill in what was not known; a gateway's word is not replaced by a later one about the same state."""
+    action: Mapping[str, Any] | None = payment.next_action
+    if evidence.next_action is not None and not payment.status.final:
+        action = evidence.next_action
+    return replace(
+        payment,
+        gateway_payment_id=payment.gateway_payment_id or evidence.gateway_payment_id,
+        result=payment.result or evidence.result,
+        result_info={**(evidence.info or {}), **payment.result_info},
+        authorisation_expires_at=payment.authorisation_expires_at or evidence.authorisation_expires_at,
+        next_action=action,
+    )
+
+
+def changed(before: Payment, after: Payment) -> bool:
+    """Tell whether a row has to be written."""
+    return replace(after, read_at=before.read_at, captures=before.captures) != before
+
+
+def unresolved(payment: Payment) -> bool:
+    """Tell whether the gateway has to be asked again about a payment."""
+    if not payment.status.final or payment.cancel_requested_at is not None or payment.not_sent:
+        return True
+    if payment.status is not Status.SUCCESS:
+        return False
+    return payment.store_state is StoreState.PENDING or payment.capture_status == "PENDING"
+
+
+def capture_status(payment: Payment) -> str:
+    """Give the capture status that the recorded captures add up to."""
+    taken = sum(capture.amount.minor for capture in payment.captures if capture.status == "SUCCESS")
+    if taken >= payment.amount.minor:
+        return "FULL"
+    if taken:
+        return "PARTIAL"
+    if any(capture.status == "PENDING" for capture in payment.captures):
+        return "PENDING"
+    return payment.capture_status

@@ -1,0 +1,146 @@
+"""Reconciliation: payments that are not resolved are asked about until they are.
+
+It refuses to know who runs it. Invariants: an inquiry never changes the gateway's side; a payment counts as not sent
+only when the gateway does not know it well after its sender had to stop; nothing is ever sent again (design section 3).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from vault.audit.events import ActorKind, Origin
+from vault.db import Database
+from vault.directory import Account, Directory
+from vault.gateway.evidence import unknown_to_gateway
+from vault.logs import alarm, get_logger
+from vault.payment import Evidence, Payment, Source, Status
+from vault.payments.cancelling import Canceller
+from vault.payments.recording import Recorder
+from vault.payments.sending import Sender
+from vault.payments.transitions import unresolved
+from vault.store import alarms, inquiries, payments
+from vault.store.inquiries import Due
+
+_log = get_logger(__name__)
+WORKER: Final = Origin(ActorKind.WORKER, "reconcile")
+_HOURLY: Final = 3600.0
+_GIVE_UP_AFTER: Final = timedelta(hours=24)
+_FOLLOW_UPS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient reconciliation is, in seconds."""
+
+    first: float
+    longest: float
+    grace: float
+    lease: float = 60.0
+
+    def wait(self, attempts: int) -> float:
+        """Give the backoff after that many inquiries."""
+        return float(min(self.longest, self.first * 2 ** min(attempts, 20)))
+
+
+class Reconciler:
+    """Asks about payments that are due."""
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        sender: Sender,
+        recorder: Recorder,
+        canceller: Canceller,
+        pace: Pace,
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._sender = sender
+        self._recorder = recorder
+        self._canceller = canceller
+        self._pace = pace
+
+    async def claim(self, limit: int) -> list[Due]:
+        """Take due payments for this worker."""
+        async with self._database.session() as session:
+            return await inquiries.claim(session, limit=limit, lease_seconds=self._pace.lease)
+
+    async def resolve(self, due: Due) -> Payment | None:
+        """Do what is due for one payment and say when to look again; gives the payment as it stands then."""
+        async with self._database.session() as session:
+            payment = await payments.find(session, due.merchant_id, due.payment_id)
+        if payment is None:
+            return None
+        if payment.status is Status.CREATED and payment.read_at < payment.send_deadline:
+            await self._later(payment, due, (payment.send_deadline - payment.read_at).total_seconds())
+            return payment
+        account = await self._directory.account(due.merchant_id)
+        after = await self._ask(account, payment)
+        if unresolved(after):
+            await self._look_again(after, due)
+        return after
+
+    async def _ask(self, account: Account, payment: Payment) -> Payment:
+        if payment.cancel_requested_at is not None or _expired(payment):
+            outcome = await self._canceller.carry_out(account, payment, WORKER)
+            if isinstance(outcome, Payment):
+                payment = outcome
+            if payment.status is Status.CANCELLED:
+                return payment
+        evidence = await self._sender.inquire(account, payment)
+        return await self._recorder.record(payment, self._read(payment, evidence), WORKER)
+
+    def _read(self, payment: Payment, evidence: Evidence | None) -> Evidence:
+        """Give what an inquiry means by now: the gateway may not know a payment because it is still on its way."""
+        if evidence is None:
+            return Evidence(Source.WORKER, Status.UNKNOWN)
+        if not unknown_to_gateway(evidence):
+            return evidence
+        if _never_seen(payment) and _well_after(payment.read_at, payment.send_deadline, self._pace.grace):
+            return Evidence(Source.WORKER, Status.FAIL, not_sent=True)
+        return Evidence(Source.WORKER, Status.UNKNOWN)
+
+    async def _look_again(self, payment: Payment, due: Due) -> None:
+        if not payment.status.final:
+            await self._watch(payment, due)
+        elif due.attempts < _FOLLOW_UPS:
+            await self._later(payment, due, self._pace.wait(due.attempts))
+        else:
+            await self._stop(payment)
+
+    async def _watch(self, payment: Payment, due: Due) -> None:
+        wait = self._pace.wait(due.attempts)
+        if payment.read_at - payment.created_at > _GIVE_UP_AFTER:
+            wait = _HOURLY
+            await self._alarm(payment, "payment_unresolved")
+        await self._later(payment, due, wait)
+
+    async def _stop(self, payment: Payment) -> None:
+        """Follow a final payment no further; what is still missing from it becomes an alarm."""
+        if payment.status is Status.SUCCESS:
+            await self._alarm(payment, "payment_incomplete")
+        async with self._database.transaction() as transaction:
+            await inquiries.done(transaction, payment.merchant_id, payment.id)
+
+    async def _later(self, payment: Payment, due: Due, seconds: float) -> None:
+        async with self._database.session() as session:
+            await inquiries.schedule(session, payment.merchant_id, payment.id, seconds, due.attempts)
+
+    async def _alarm(self, payment: Payment, code: str) -> None:
+        async with self._database.session() as session:
+            details = {"standing": payment.status.value}
+            if await alarms.raise_alarm(session, WORKER, payment.merchant_id, code, payment.id, details):
+                alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)
+
+
+def _never_seen(payment: Payment) -> bool:
+    return payment.gateway_payment_id is None and payment.status in {Status.CREATED, Status.UNKNOWN}
+
+
+def _expired(payment: Payment) -> bool:
+    return not payment.status.final and payment.read_at > payment.expires_at
+
+
+def _well_after(moment: datetime, deadline: datetime, grace: float) -> bool:
+    return moment > deadline + timedelta(seconds=grace)

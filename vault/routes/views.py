@@ -1,0 +1,201 @@
+"""What the API shows: cards masked, payments with the gateway's own words, nothing that could be paid with.
+
+It refuses to know envelopes and tokens: no view has a field for them. The shapes are those of design section 4.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from vault.payment import Payment, Status
+from vault.rules import NOT_SENT, decline_for
+from vault.stored_card import StoredCard
+from vault.wire.orders import AmountField
+
+
+class View(BaseModel):
+    """An object in an answer, in camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class CardView(View):
+    """A stored card, masked."""
+
+    card_id: str
+    reference_buyer_id: str | None
+    storage: str
+    status: str
+    card_brand: str
+    masked_card_no: str
+    card_bin: str | None
+    last_four: str
+    expiry_month: str
+    expiry_year: str
+    issuing_country: str | None
+    funding: str | None
+    is_default: bool
+    metadata: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, card: StoredCard) -> "CardView":
+        """Show a card."""
+        return cls(
+            card_id=card.id,
+            reference_buyer_id=card.buyer,
+            storage=card.storage,
+            status=card.status,
+            card_brand=card.face.brand,
+            masked_card_no=card.face.masked,
+            card_bin=card.face.bin,
+            last_four=card.face.last_four,
+            expiry_month=card.face.expiry.month_text,
+            expiry_year=card.face.expiry.year_text,
+            issuing_country=card.issuing_country,
+            funding=card.funding,
+            is_default=card.is_default,
+            metadata=dict(card.metadata) if card.metadata is not None else None,
+            created_at=card.created_at,
+            updated_at=card.updated_at,
+        )
+
+
+class CardPage(View):
+    """A page of a buyer's cards, newest first."""
+
+    cards: list[CardView]
+    next_cursor: str | None
+
+
+class NextActionView(View):
+    """What the buyer's browser has to do now."""
+
+    type: Literal["REDIRECT"]
+    url: str | None
+    method: str
+    parameters: Any | None = None
+    scheme_url: str | None = None
+    applink_url: str | None = None
+
+
+class GatewayView(View):
+    """The gateway's own words about a payment."""
+
+    payment_id: str | None
+    result_code: str | None
+    result_status: str | None
+    result_message: str | None
+
+
+class DeclinedView(View):
+    """Why a payment failed, and what may be tried."""
+
+    category: str
+    retry: str
+    not_before: datetime | None = None
+
+
+class CaptureView(View):
+    """A capture of a payment."""
+
+    capture_id: str
+    capture_request_id: str
+    capture_amount: AmountField
+    status: str
+    created_at: datetime
+
+
+class PaymentView(View):
+    """A payment as it stands."""
+
+    payment_id: str
+    payment_request_id: str
+    reference_order_id: str
+    kind: str
+    payment_status: str
+    payment_amount: AmountField
+    card: CardView | None
+    next_action: NextActionView | None
+    capture_mode: str
+    capture_status: str
+    captures: list[CaptureView]
+    refunds: list[Any]
+    refunded_amount: AmountField | None
+    gateway: GatewayView
+    payment_result_info: dict[str, Any]
+    declined: DeclinedView | None
+    cancel_requested: bool
+    authorisation_expires_at: datetime | None
+    metadata: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, payment: Payment, card: StoredCard | None) -> "PaymentView":
+        """Show a payment with the card it was made with or stored."""
+        result = payment.result
+        return cls(
+            payment_id=payment.id,
+            payment_request_id=payment.request_id,
+            reference_order_id=payment.order_reference,
+            kind=payment.kind,
+            payment_status=payment.status,
+            payment_amount=AmountField(currency=payment.amount.currency, value=payment.amount.value),
+            card=CardView.of(card) if card else None,
+            next_action=_next_action(payment),
+            capture_mode=payment.capture_mode,
+            capture_status=payment.capture_status,
+            captures=_captures(payment),
+            refunds=[],
+            refunded_amount=None,
+            gateway=GatewayView(
+                payment_id=payment.gateway_payment_id,
+                result_code=result.code if result else None,
+                result_status=result.status if result else None,
+                result_message=result.message if result else None,
+            ),
+            payment_result_info=dict(payment.result_info),
+            declined=_declined(payment),
+            cancel_requested=payment.cancel_requested_at is not None,
+            authorisation_expires_at=payment.authorisation_expires_at,
+            metadata=dict(payment.metadata) if payment.metadata is not None else None,
+            created_at=payment.created_at,
+            updated_at=payment.updated_at,
+        )
+
+
+class PaymentPage(View):
+    """A page of payments, newest first."""
+
+    payments: list[PaymentView]
+    next_cursor: str | None
+
+
+def _next_action(payment: Payment) -> NextActionView | None:
+    if payment.next_action is None or payment.status is not Status.PROCESSING:
+        return None
+    return NextActionView.model_validate(payment.next_action)
+
+
+def _captures(payment: Payment) -> list[CaptureView]:
+    return [
+        CaptureView(
+            capture_id=capture.id,
+            capture_request_id=capture.request_id,
+            capture_amount=AmountField(currency=capture.amount.currency, value=capture.amount.value),
+            status=capture.status,
+            created_at=capture.created_at,
+        )
+        for capture in payment.captures
+    ]
+
+
+def _declined(payment: Payment) -> DeclinedView | None:
+    if payment.status is not Status.FAIL:
+        return None
+    decline = decline_for(NOT_SENT if payment.not_sent else payment.result.code if payment.result else "")
+    return DeclinedView(category=decline.category, retry=decline.retry)

@@ -1,0 +1,95 @@
+"""Everything that an application or a worker works with, made once from the settings.
+
+It refuses to know HTTP. Invariant: nothing here is global; two installations can live in one process.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from keys.keyring import Keyring
+from vault.auth import Authenticator
+from vault.cards import Cards
+from vault.cursors import Cursors
+from vault.custody import open_keyring
+from vault.db import Database
+from vault.directory import Directory
+from vault.gateway.client import GatewayClient
+from vault.migrations.guards import APP
+from vault.notifications import Notifications
+from vault.payments.cancelling import Canceller
+from vault.payments.drafting import Drafter
+from vault.payments.recording import Recorder
+from vault.payments.sending import Sender
+from vault.payments.service import Payments, Tools
+from vault.reconcile import Pace, Reconciler
+from vault.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services of one process."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    authenticator: Authenticator
+    cursors: Cursors
+    cards: Cards
+    payments: Payments
+    canceller: Canceller
+    notifications: Notifications
+    reconciler: Reconciler
+
+
+@asynccontextmanager
+async def running_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open database, keys and gateway connections, give the services, and close everything at the end.
+
+    Raises `SealError` when the root key cannot be opened and `DatabaseUnavailable` without a database.
+    """
+    database = Database(settings.database_url.get_secret_value(), role=APP, pool_size=settings.pool_size)
+    try:
+        keyring = await open_keyring(settings, database)
+        client = GatewayClient(
+            settings.gateway_url,
+            ca_file=settings.gateway_ca_file,
+            allow_plain_http=not settings.in_production,
+        )
+        async with client:
+            yield _assemble(settings, database, keyring, client)
+    finally:
+        await database.close()
+
+
+def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
+    directory = Directory(database, keyring)
+    recorder = Recorder(database, keyring, first_inquiry_seconds=settings.inquiry_first)
+    sender = Sender(client)
+    canceller = Canceller(database, directory, sender, recorder)
+    cards = Cards(database, keyring, settings.card_policy)
+    tools = Tools(
+        database=database,
+        keyring=keyring,
+        directory=directory,
+        cards=cards,
+        drafter=Drafter(keyring, sender_seconds=settings.sender_deadline),
+        sender=sender,
+        recorder=recorder,
+        policy=settings.card_policy,
+        sender_seconds=settings.sender_deadline,
+        public_url=settings.public_url.rstrip("/"),
+    )
+    pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace)
+    return Services(
+        settings=settings,
+        database=database,
+        keyring=keyring,
+        authenticator=Authenticator(database, keyring),
+        cursors=Cursors(keyring),
+        cards=cards,
+        payments=Payments(tools),
+        canceller=canceller,
+        notifications=Notifications(database, directory, recorder, settings.public_url),
+        reconciler=Reconciler(database, directory, sender, recorder, canceller, pace),
+    )

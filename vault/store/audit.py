@@ -1,0 +1,28 @@
+"""Events into the audit queue, inside the transaction of the change they describe.
+
+It refuses to know what events mean. Invariant: the application can insert here and do nothing else; time, transaction
+and order are the database's own (audit-log.md 3.10).
+"""
+
+from vault.audit.events import Event
+from vault.db import Session
+from vault.ids import Prefix, new_id
+
+_APPEND = "insert into vault.audit_pending (event_id, merchant_id, body) values ($1, $2, $3)"
+
+# For statements that change and record at once: `aud` takes its rows from the CTE that says what changed.
+APPEND_FROM = (
+    "insert into vault.audit_pending (event_id, merchant_id, body) select {event_id}, {merchant_id}, {body} from {cte}"
+)
+
+
+def encoded(event: Event) -> tuple[str, bytes]:
+    """Give an event a fresh id, and its stored bytes."""
+    event_id = new_id(Prefix.AUDIT_EVENT)
+    return event_id, event.encode(event_id)
+
+
+async def append(session: Session, event: Event) -> None:
+    """Queue one event; in a transaction it stands or falls with it."""
+    event_id, body = encoded(event)
+    await session.rows(_APPEND, event_id, event.merchant_id, body)

@@ -1,0 +1,269 @@
+"""Rows of cards and of what is sealed beside them.
+
+It refuses to know what a card is used for. Invariants: an envelope is inserted only while its key is active; one buyer
+has one live card for one number, by a unique index and not by looking first (design section 5, mechanics of a repeat).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from keys.keyring import Envelope
+from vault.audit.events import Event
+from vault.card import Expiry
+from vault.db import Session, Transaction
+from vault.store.audit import encoded
+from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_of, json_text, keys_active
+from vault.stored_card import CardFace, CardStatus, SecretKind, StoredCard
+
+Secrets = Mapping[SecretKind, Envelope]
+
+_OF_CARD = "from vault.card_secret s where s.merchant_id = c.merchant_id and s.card_id = c.id"
+_SELECT = f"""
+select c.merchant_id, c.id, c.buyer, {FACE_COLUMNS}, c.issuing_country, c.funding, c.status, c.is_default,
+    c.network_transaction_id, c.metadata, c.created_at, c.updated_at, clock_timestamp() as read_at,
+    coalesce((select array_agg(s.kind order by s.kind) {_OF_CARD}), '{{}}') as kinds,
+    coalesce((select array_agg(s.envelope order by s.kind) {_OF_CARD}), '{{}}') as envelopes
+from vault.card c
+"""
+_INSERT = f"""
+with ins as (
+    insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
+        network_transaction_id, metadata, consent)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb
+    where {keys_active("$19")}
+    on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
+    returning id
+), sec as (
+    insert into vault.card_secret (merchant_id, card_id, kind, envelope, key_id)
+    select $1, ins.id, s.kind, s.envelope, s.key_id
+    from ins, unnest($18::text[], $20::bytea[], $19::bytea[]) as s(kind, envelope, key_id)
+), aud as (
+    insert into vault.audit_pending (event_id, merchant_id, body) select $21, $1, $22 from ins
+)
+select {keys_active("$19")} as keys_active, exists (select 1 from ins) as created
+"""
+_PUT_SECRETS = f"""
+with put as (
+    insert into vault.card_secret (merchant_id, card_id, kind, envelope, key_id)
+    select $1, $2, s.kind, s.envelope, s.key_id
+    from unnest($3::text[], $4::bytea[], $5::bytea[]) as s(kind, envelope, key_id) where {keys_active("$5")}
+    on conflict (merchant_id, card_id, kind) do update set envelope = excluded.envelope, key_id = excluded.key_id
+    returning 1
+)
+select count(*) = cardinality($3::text[]) from put
+"""
+_DELETE = """
+update vault.card set status = 'DELETED', buyer = null, fingerprint = null, fingerprint_key_id = null,
+    is_default = false, metadata = null, consent = null, network_transaction_id = null, updated_at = clock_timestamp()
+where merchant_id = $1 and id = any($2) and status <> 'DELETED'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCard:
+    """A card to insert, its id chosen and its secrets sealed for that id."""
+
+    merchant_id: str
+    id: str
+    buyer: str
+    face: CardFace
+    secrets: Secrets
+    is_default: bool = False
+    metadata: Mapping[str, Any] | None = None
+    consent: Mapping[str, Any] | None = None
+    issuing_country: str | None = None
+    funding: str | None = None
+    network_transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What an insertion came to; neither: this buyer has the card already."""
+
+    created: bool
+    keys_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardChange:
+    """New values of a card; None leaves a value as it is."""
+
+    expiry: Expiry | None = None
+    is_default: bool | None = None
+    status: CardStatus | None = None
+    issuing_country: str | None = None
+    funding: str | None = None
+    network_transaction_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    consent: Mapping[str, Any] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing would change."""
+        return self == CardChange()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page of a list starts, exclusively, and how long it is."""
+
+    before: tuple[datetime, str] | None
+    limit: int
+
+
+def secret_arrays(secrets: Secrets) -> tuple[list[str], list[bytes], list[bytes]]:
+    """Give kinds, envelopes and key ids as parallel arrays."""
+    return (
+        [kind.value for kind in secrets],
+        [envelope.data for envelope in secrets.values()],
+        [envelope.key_id for envelope in secrets.values()],
+    )
+
+
+def _card(row: asyncpg.Record) -> StoredCard:
+    return StoredCard(
+        merchant_id=row["merchant_id"],
+        id=row["id"],
+        buyer=row["buyer"],
+        face=face_of(row),
+        issuing_country=row["issuing_country"],
+        funding=row["funding"],
+        stored_status=CardStatus(row["status"]),
+        is_default=row["is_default"],
+        network_transaction_id=row["network_transaction_id"],
+        metadata=json_of(row["metadata"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        read_at=row["read_at"],
+        secrets=dict(zip(map(SecretKind, row["kinds"]), row["envelopes"], strict=True)),
+    )
+
+
+async def insert(session: Session, card: NewCard, event: Event) -> Inserted:
+    """Insert a card with its secrets and its event in one statement, unless the buyer has it or a key is retired."""
+    kinds, envelopes, key_ids = secret_arrays(card.secrets)
+    row = await session.row(
+        _INSERT,
+        card.merchant_id,
+        card.id,
+        card.buyer,
+        *face_values(card.face),
+        card.issuing_country,
+        card.funding,
+        card.is_default,
+        card.network_transaction_id,
+        json_text(card.metadata),
+        json_text(card.consent),
+        kinds,
+        key_ids,
+        envelopes,
+        *encoded(event),
+    )
+    assert row is not None  # noqa: S101 - a select without a table gives one row
+    return Inserted(row["created"], row["keys_active"])
+
+
+async def find(session: Session, merchant_id: str, card_id: str) -> StoredCard | None:
+    """Give a merchant's card with its envelopes, also a deleted one."""
+    row = await session.row(f"{_SELECT} where c.merchant_id = $1 and c.id = $2", merchant_id, card_id)
+    return _card(row) if row else None
+
+
+async def find_all(session: Session, merchant_id: str, card_ids: Sequence[str]) -> list[StoredCard]:
+    """Give those of a merchant's cards, deleted ones included."""
+    rows = await session.rows(f"{_SELECT} where c.merchant_id = $1 and c.id = any($2)", merchant_id, list(card_ids))
+    return [_card(row) for row in rows]
+
+
+async def lock(transaction: Transaction, merchant_id: str, card_id: str) -> StoredCard | None:
+    """Give a merchant's card as `find` does, and keep others from changing it until the transaction ends."""
+    row = await transaction.row(
+        f"{_SELECT} where c.merchant_id = $1 and c.id = $2 for update of c", merchant_id, card_id
+    )
+    return _card(row) if row else None
+
+
+async def find_by_fingerprint(
+    session: Session, merchant_id: str, buyer: str, fingerprints: Sequence[bytes]
+) -> StoredCard | None:
+    """Give the buyer's live card with one of these fingerprints."""
+    row = await session.row(
+        f"{_SELECT} where c.merchant_id = $1 and c.buyer = $2 and c.fingerprint = any($3) "
+        "order by c.created_at limit 1",
+        merchant_id,
+        buyer,
+        list(fingerprints),
+    )
+    return _card(row) if row else None
+
+
+async def of_buyer(session: Session, merchant_id: str, buyer: str, page: Page) -> list[StoredCard]:
+    """Give a buyer's live cards, newest first."""
+    created_at, card_id = page.before or (None, None)
+    rows = await session.rows(
+        f"{_SELECT} where c.merchant_id = $1 and c.buyer = $2 "
+        "and ($3::timestamptz is null or (c.created_at, c.id) < ($3, $4)) "
+        "order by c.created_at desc, c.id desc limit $5",
+        merchant_id,
+        buyer,
+        created_at,
+        card_id,
+        page.limit,
+    )
+    return [_card(row) for row in rows]
+
+
+async def put_secrets(transaction: Transaction, merchant_id: str, card_id: str, secrets: Secrets) -> bool:
+    """Insert or replace what is sealed beside a card; False, and nothing done, when a key is no longer active."""
+    kinds, envelopes, key_ids = secret_arrays(secrets)
+    return bool(await transaction.value(_PUT_SECRETS, merchant_id, card_id, kinds, envelopes, key_ids))
+
+
+async def update(transaction: Transaction, card: StoredCard, change: CardChange) -> None:
+    """Apply a change to a locked card; a new default takes the flag from the buyer's other cards."""
+    if change.is_default:
+        await transaction.rows(
+            "update vault.card set is_default = false "
+            "where merchant_id = $1 and buyer = $2 and is_default and id <> $3",
+            card.merchant_id,
+            card.buyer,
+            card.id,
+        )
+    await transaction.rows(
+        "update vault.card set expiry_month = coalesce($3, expiry_month), expiry_year = coalesce($4, expiry_year), "
+        "is_default = coalesce($5, is_default), status = coalesce($6, status), "
+        "issuing_country = coalesce($7, issuing_country), funding = coalesce($8, funding), "
+        "network_transaction_id = coalesce($9, network_transaction_id), metadata = coalesce($10::jsonb, metadata), "
+        "consent = coalesce($11::jsonb, consent), updated_at = clock_timestamp() where merchant_id = $1 and id = $2",
+        card.merchant_id,
+        card.id,
+        change.expiry and change.expiry.month,
+        change.expiry and change.expiry.year,
+        change.is_default,
+        change.status,
+        change.issuing_country,
+        change.funding,
+        change.network_transaction_id,
+        json_text(change.metadata),
+        json_text(change.consent),
+    )
+
+
+async def delete(transaction: Transaction, merchant_id: str, card_ids: Sequence[str]) -> None:
+    """Make cards unusable for good: what was sealed, who bought and how to recognise the number are gone."""
+    await transaction.rows(
+        "delete from vault.card_secret where merchant_id = $1 and card_id = any($2)", merchant_id, list(card_ids)
+    )
+    await transaction.rows(_DELETE, merchant_id, list(card_ids))
+
+
+async def lock_buyer(transaction: Transaction, merchant_id: str, buyer: str) -> list[str]:
+    """Give the ids of a buyer's live cards, locked in the order of their ids."""
+    rows = await transaction.rows(
+        "select id from vault.card where merchant_id = $1 and buyer = $2 order by id for update", merchant_id, buyer
+    )
+    return [row["id"] for row in rows]

@@ -1,0 +1,67 @@
+"""How values travel between rows and values: JSON columns, faces of cards, checks on keys.
+
+It refuses to know any statement. Invariant: a JSON column holds an object or nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import orjson
+
+from vault.card import Expiry
+from vault.stored_card import CardFace
+
+FACE_COLUMNS = "brand, masked, bin, last_four, expiry_month, expiry_year, fingerprint, fingerprint_key_id"
+
+
+def keys_active(parameter: str) -> str:
+    """Give the condition that every key in a bytea[] parameter is still active when the statement runs."""
+    return (
+        f"not exists (select 1 from unnest({parameter}::bytea[]) as wanted(id) "
+        "where not exists (select 1 from vault.data_key k where k.id = wanted.id and k.state = 'active'))"
+    )
+
+
+def face_values(face: CardFace | None) -> tuple[Any, ...]:
+    """Give a face's values in the order of `FACE_COLUMNS`."""
+    if face is None:
+        return (None,) * 8
+    return (
+        face.brand,
+        face.masked,
+        face.bin,
+        face.last_four,
+        face.expiry.month,
+        face.expiry.year,
+        face.fingerprint,
+        face.fingerprint_key_id,
+    )
+
+
+def face_of(row: asyncpg.Record) -> CardFace:
+    """Give the face that a card's or a payment's row holds."""
+    return CardFace(
+        row["brand"],
+        row["masked"],
+        row["bin"],
+        row["last_four"],
+        Expiry(row["expiry_month"], row["expiry_year"]),
+        row["fingerprint"],
+        row["fingerprint_key_id"],
+    )
+
+
+def json_of(value: str | None) -> Any:
+    """Give what a JSONB column holds."""
+    return None if value is None else orjson.loads(value)
+
+
+def json_text(value: Mapping[str, Any] | None) -> str | None:
+    """Give what goes into a JSONB column."""
+    return None if value is None else orjson.dumps(dict(value)).decode()
+
+
+def placeholders(first: int, count: int) -> str:
+    """Give `$first, …` for that many parameters."""
+    return ", ".join(f"${number}" for number in range(first, first + count))

@@ -1,0 +1,66 @@
+"""When to ask the gateway next about a payment: a schedule that workers share without a leader.
+
+It refuses to know what is asked. Invariant: a claim moves the time on before it is answered, so that a worker that dies
+leaves the payment to another one, a lease later.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vault.db import Session, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A payment whose inquiry is due, and how many were made."""
+
+    merchant_id: str
+    payment_id: str
+    attempts: int
+
+
+_CLAIM = """
+with due as (
+    select merchant_id, payment_id from vault.payment_inquiry where next_at <= clock_timestamp()
+    order by next_at limit $1 for update skip locked
+)
+update vault.payment_inquiry i set next_at = clock_timestamp() + make_interval(secs => $2), attempts = i.attempts + 1
+from due where i.merchant_id = due.merchant_id and i.payment_id = due.payment_id
+returning i.merchant_id, i.payment_id, i.attempts
+"""
+
+
+async def claim(session: Session, *, limit: int, lease_seconds: float) -> list[Due]:
+    """Take due payments for this worker, for as long as the lease lasts."""
+    return [Due(*row) for row in await session.rows(_CLAIM, limit, lease_seconds)]
+
+
+async def schedule(session: Session, merchant_id: str, payment_id: str, seconds: float, attempts: int = 0) -> None:
+    """Ask again in that many seconds."""
+    await session.rows(
+        "insert into vault.payment_inquiry (merchant_id, payment_id, next_at, attempts) "
+        "values ($1, $2, clock_timestamp() + make_interval(secs => $3), $4) on conflict (merchant_id, payment_id) "
+        "do update set next_at = excluded.next_at, attempts = excluded.attempts",
+        merchant_id,
+        payment_id,
+        seconds,
+        attempts,
+    )
+
+
+async def hasten(session: Session, merchant_id: str, payment_id: str) -> None:
+    """Ask as soon as a worker is free."""
+    await schedule(session, merchant_id, payment_id, 0.0)
+
+
+async def done(transaction: Transaction, merchant_id: str, payment_id: str) -> None:
+    """Ask no more."""
+    await transaction.rows(
+        "delete from vault.payment_inquiry where merchant_id = $1 and payment_id = $2", merchant_id, payment_id
+    )
+
+
+async def oldest(session: Session) -> datetime | None:
+    """Give the time of the inquiry that has been due for longest, or None."""
+    moment: datetime | None = await session.value("select min(next_at) from vault.payment_inquiry")
+    return moment

@@ -1,0 +1,191 @@
+"""Rows of merchants, API clients and their secrets.
+
+It refuses to know secrets in clear: they are found by their keyed hash.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from keys.keyring import Envelope, Fingerprint
+from vault.audit.events import Event
+from vault.db import Session, Transaction
+from vault.merchant import Merchant, MerchantSettings
+from vault.store.audit import append
+from vault.store.columns import json_of
+
+_MERCHANT = "select id, name, status, gateway_client_id, gateway_credentials, settings from vault.merchant"
+_CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at"
+_CLIENT = f"select {_CLIENT_COLUMNS} from vault.api_client c"
+_PRESENT = f"""
+select {_CLIENT_COLUMNS}, m.status = 'ACTIVE' as merchant_active,
+    c.revoked_at is null and coalesce(c.expires_at > clock_timestamp(), true)
+        and coalesce(s.expires_at > clock_timestamp(), true) as live
+from vault.api_secret s join vault.api_client c on c.id = s.client_id join vault.merchant m on m.id = c.merchant_id
+where s.hash = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """An API client; the moments are the database's."""
+
+    id: str
+    merchant_id: str
+    name: str
+    scopes: tuple[str, ...]
+    cidrs: tuple[str, ...]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The client to whom a presented secret belongs, and whether client and secret are still good."""
+
+    client: ClientRow
+    live: bool
+    merchant_active: bool
+
+
+def _merchant(row: asyncpg.Record) -> Merchant:
+    settings = MerchantSettings.model_validate(json_of(row["settings"]))
+    return Merchant(
+        row["id"],
+        row["name"],
+        row["status"] == "ACTIVE",
+        row["gateway_client_id"],
+        row["gateway_credentials"],
+        settings,
+    )
+
+
+def _client(row: asyncpg.Record) -> ClientRow:
+    return ClientRow(
+        row["id"],
+        row["merchant_id"],
+        row["name"],
+        tuple(row["scopes"]),
+        tuple(row["cidrs"]),
+        row["expires_at"],
+        row["revoked_at"],
+        row["created_at"],
+    )
+
+
+async def find(session: Session, merchant_id: str) -> Merchant | None:
+    """Give a merchant."""
+    row = await session.row(f"{_MERCHANT} where id = $1", merchant_id)
+    return _merchant(row) if row else None
+
+
+async def listed(session: Session) -> list[Merchant]:
+    """Give all merchants, oldest first."""
+    return [_merchant(row) for row in await session.rows(f"{_MERCHANT} order by created_at, id")]
+
+
+async def insert(transaction: Transaction, merchant: Merchant, credentials: Envelope, event: Event) -> None:
+    """Keep a new merchant."""
+    await transaction.rows(
+        "insert into vault.merchant (id, name, gateway_client_id, gateway_credentials, gateway_credentials_key_id, "
+        "settings) values ($1, $2, $3, $4, $5, $6::jsonb)",
+        merchant.id,
+        merchant.name,
+        merchant.gateway_client_id,
+        credentials.data,
+        credentials.key_id,
+        merchant.settings.model_dump_json(by_alias=True, exclude_none=True),
+    )
+    await append(transaction, event)
+
+
+async def update(transaction: Transaction, merchant: Merchant, event: Event) -> None:
+    """Change a merchant's name, state and defaults."""
+    await transaction.rows(
+        "update vault.merchant set name = $2, status = $3, settings = $4::jsonb, updated_at = clock_timestamp() "
+        "where id = $1",
+        merchant.id,
+        merchant.name,
+        "ACTIVE" if merchant.active else "DISABLED",
+        merchant.settings.model_dump_json(by_alias=True, exclude_none=True),
+    )
+    await append(transaction, event)
+
+
+async def present(session: Session, secret: Fingerprint) -> Presented | None:
+    """Find the client of a secret by its keyed hash."""
+    row = await session.row(_PRESENT, secret.value)
+    return Presented(_client(row), row["live"], row["merchant_active"]) if row else None
+
+
+async def find_client(session: Session, client_id: str) -> ClientRow | None:
+    """Give an API client."""
+    row = await session.row(f"{_CLIENT} where c.id = $1", client_id)
+    return _client(row) if row else None
+
+
+async def clients(session: Session, merchant_id: str | None) -> list[ClientRow]:
+    """Give the API clients of one merchant, or of all."""
+    rows = await session.rows(
+        f"{_CLIENT} where $1::text is null or c.merchant_id = $1 order by c.created_at", merchant_id
+    )
+    return [_client(row) for row in rows]
+
+
+async def insert_client(transaction: Transaction, client: ClientRow, secret: Fingerprint, event: Event) -> None:
+    """Keep a new API client with its first secret."""
+    await transaction.rows(
+        "insert into vault.api_client (id, merchant_id, name, scopes, cidrs, expires_at) "
+        "values ($1, $2, $3, $4, $5, $6)",
+        client.id,
+        client.merchant_id,
+        client.name,
+        list(client.scopes),
+        list(client.cidrs),
+        client.expires_at,
+    )
+    await _put_secret(transaction, client.id, 0, secret)
+    await append(transaction, event)
+
+
+async def _put_secret(transaction: Transaction, client_id: str, slot: int, secret: Fingerprint) -> None:
+    await transaction.rows(
+        "insert into vault.api_secret (hash, client_id, slot, key_id) values ($1, $2, $3, $4)",
+        secret.value,
+        client_id,
+        slot,
+        secret.key_id,
+    )
+
+
+async def rotate_secret(
+    transaction: Transaction, client_id: str, secret: Fingerprint, overlap_seconds: float, event: Event
+) -> None:
+    """Add a secret beside the newest one, which goes on for the overlap; an older one ends now."""
+    newest = await transaction.row(
+        "select slot from vault.api_secret where client_id = $1 order by created_at desc, slot desc limit 1 for update",
+        client_id,
+    )
+    slot = newest["slot"] if newest else 1
+    await transaction.rows("delete from vault.api_secret where client_id = $1 and slot <> $2", client_id, slot)
+    await transaction.rows(
+        "update vault.api_secret set expires_at = clock_timestamp() + make_interval(secs => $2) where client_id = $1",
+        client_id,
+        overlap_seconds,
+    )
+    await _put_secret(transaction, client_id, 1 - slot, secret)
+    await append(transaction, event)
+
+
+async def revoke_client(transaction: Transaction, client_id: str, event: Event) -> bool:
+    """End a client and its secrets at once; False when it had ended already."""
+    rows: Sequence[asyncpg.Record] = await transaction.rows(
+        "update vault.api_client set revoked_at = clock_timestamp() where id = $1 and revoked_at is null returning id",
+        client_id,
+    )
+    if rows:
+        await append(transaction, event)
+    return bool(rows)

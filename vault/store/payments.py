@@ -1,0 +1,327 @@
+"""Rows of payments, what is sealed with them while they wait, their captures, and when to inquire next.
+
+It refuses to know the gateway and the rules of states. Invariants: a merchant's request id names one payment, by a
+unique index; the payment, its credential, its schedule and its event appear in one statement or not at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from vault.audit.events import Event
+from vault.db import Session, Transaction
+from vault.money import Amount
+from vault.payment import (
+    Capture,
+    CaptureSeen,
+    Credential,
+    Kind,
+    Payment,
+    Result,
+    Status,
+    StoreCard,
+    StoreState,
+)
+from vault.store.audit import encoded
+from vault.store.cards import Page, Secrets, secret_arrays
+from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_of, json_text, keys_active
+from vault.stored_card import CardFace, CardStatus, SecretKind
+
+_SELECT = """
+select p.*, clock_timestamp() as read_at, (select coalesce(jsonb_agg(jsonb_build_object(
+        'id', c.id, 'request_id', c.request_id, 'gateway_capture_id', c.gateway_capture_id, 'status', c.status,
+        'currency', c.currency, 'value', c.value::text, 'created_at', c.created_at) order by c.created_at, c.id), '[]')
+    from vault.capture c where c.merchant_id = p.merchant_id and c.payment_id = p.id) as captures
+from vault.payment p
+"""
+_BEGIN = f"""
+with usable as (
+    select {keys_active("$30")} as keys, $12::text is null or exists (
+        select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card
+), ins as (
+    insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
+        buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
+        metadata, consent, send_deadline, expires_at)
+    select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+        $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
+        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes')
+    from usable where keys and card
+    on conflict (merchant_id, request_id) do nothing
+    returning id, send_deadline
+), sec as (
+    insert into vault.payment_secret (merchant_id, payment_id, kind, envelope, key_id)
+    select $1, ins.id, s.kind, s.envelope, s.key_id
+    from ins, unnest($29::text[], $32::bytea[], $30::bytea[]) as s(kind, envelope, key_id)
+), inq as (
+    insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select $1, id, send_deadline from ins
+), aud as (
+    insert into vault.audit_pending (event_id, merchant_id, body) select $33, $1, $34 from ins
+)
+select keys as keys_active, card as card_usable, exists (select 1 from ins) as created from usable
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A payment as it is written before the call; `sender_seconds` from now the sender must not send any more."""
+
+    merchant_id: str
+    id: str
+    request_id: str
+    client_id: str
+    kind: Kind
+    amount: Amount
+    order_reference: str
+    buyer: str | None
+    credential: Credential
+    store_card: StoreCard | None
+    card_id: str | None
+    face: CardFace | None
+    digest: bytes
+    digest_key_id: bytes
+    capture_mode: str
+    metadata: dict[str, Any] | None
+    consent: dict[str, Any] | None
+    sender_seconds: float
+    expires_at: datetime | None
+    secrets: Secrets
+    card_status: CardStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What writing a draft came to; none of the three true flags missing: the request id is taken."""
+
+    created: bool
+    keys_active: bool
+    card_usable: bool
+
+
+def _payment(row: asyncpg.Record) -> Payment:
+    return Payment(
+        merchant_id=row["merchant_id"],
+        id=row["id"],
+        request_id=row["request_id"],
+        kind=Kind(row["kind"]),
+        status=Status(row["status"]),
+        amount=Amount(row["currency"], str(row["value"])),
+        order_reference=row["order_reference"],
+        buyer=row["buyer"],
+        card_id=row["card_id"],
+        credential=Credential(row["credential"]),
+        store_card=row["store_card"] and StoreCard(row["store_card"]),
+        store_state=StoreState(row["store_state"]),
+        face=face_of(row) if row["brand"] is not None else None,
+        digest=row["digest"],
+        digest_key_id=row["digest_key_id"],
+        capture_mode=row["capture_mode"],
+        capture_status=row["capture_status"],
+        next_action=json_of(row["next_action"]),
+        gateway_payment_id=row["gateway_payment_id"],
+        result=_result(row),
+        result_info=json_of(row["result_info"]) or {},
+        not_sent=row["not_sent"],
+        metadata=json_of(row["metadata"]),
+        consent=json_of(row["consent"]),
+        send_deadline=row["send_deadline"],
+        expires_at=row["expires_at"],
+        authorisation_expires_at=row["authorisation_expires_at"],
+        cancel_requested_at=row["cancel_requested_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        read_at=row["read_at"],
+        captures=tuple(_capture(entry) for entry in orjson.loads(row["captures"])),
+    )
+
+
+def _result(row: asyncpg.Record) -> Result | None:
+    if row["result_code"] is None:
+        return None
+    return Result(row["result_code"], row["result_status"], row["result_message"])
+
+
+def _capture(entry: dict[str, Any]) -> Capture:
+    return Capture(
+        entry["id"],
+        entry["request_id"],
+        entry["gateway_capture_id"],
+        entry["status"],
+        Amount(entry["currency"], entry["value"]),
+        datetime.fromisoformat(entry["created_at"]),
+    )
+
+
+async def begin(session: Session, draft: Draft, event: Event) -> Begun:
+    """Write a payment before its call, unless its request id is taken, a key is retired or its card unusable."""
+    kinds, envelopes, key_ids = secret_arrays(draft.secrets)
+    row = await session.row(
+        _BEGIN,
+        draft.merchant_id,
+        draft.id,
+        draft.request_id,
+        draft.client_id,
+        draft.kind,
+        draft.amount.currency,
+        draft.amount.minor,
+        draft.order_reference,
+        draft.buyer,
+        draft.credential,
+        draft.store_card,
+        draft.card_id,
+        StoreState.PENDING if draft.store_card else StoreState.NONE,
+        *face_values(draft.face),
+        draft.digest,
+        draft.digest_key_id,
+        draft.capture_mode,
+        json_text(draft.metadata),
+        json_text(draft.consent),
+        draft.sender_seconds,
+        draft.expires_at,
+        kinds,
+        key_ids,
+        draft.card_status,
+        envelopes,
+        *encoded(event),
+    )
+    assert row is not None  # noqa: S101 - a select from a one-row CTE
+    return Begun(row["created"], row["keys_active"], row["card_usable"])
+
+
+async def find(session: Session, merchant_id: str, payment_id: str) -> Payment | None:
+    """Give a merchant's payment by our id."""
+    row = await session.row(f"{_SELECT} where p.merchant_id = $1 and p.id = $2", merchant_id, payment_id)
+    return _payment(row) if row else None
+
+
+async def find_by_request(session: Session, merchant_id: str, request_id: str) -> Payment | None:
+    """Give a merchant's payment by the merchant's id."""
+    row = await session.row(f"{_SELECT} where p.merchant_id = $1 and p.request_id = $2", merchant_id, request_id)
+    return _payment(row) if row else None
+
+
+async def find_by_gateway_id(session: Session, merchant_id: str, gateway_payment_id: str) -> Payment | None:
+    """Give a merchant's payment by the gateway's id."""
+    row = await session.row(
+        f"{_SELECT} where p.merchant_id = $1 and p.gateway_payment_id = $2", merchant_id, gateway_payment_id
+    )
+    return _payment(row) if row else None
+
+
+async def lock(transaction: Transaction, merchant_id: str, payment_id: str) -> Payment:
+    """Give a payment and keep others from changing it until the transaction ends."""
+    row = await transaction.row(
+        f"{_SELECT} where p.merchant_id = $1 and p.id = $2 for update of p", merchant_id, payment_id
+    )
+    assert row is not None  # noqa: S101 - payments are never deleted
+    return _payment(row)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFilter:
+    """Which of a merchant's payments a list holds; None: any."""
+
+    request_id: str | None = None
+    order_reference: str | None = None
+    created_from: datetime | None = None
+
+
+async def listed(session: Session, merchant_id: str, wanted: PaymentFilter, page: Page) -> list[Payment]:
+    """Give a merchant's payments, newest first."""
+    created_at, payment_id = page.before or (None, None)
+    rows = await session.rows(
+        f"{_SELECT} where p.merchant_id = $1 and ($2::text is null or p.request_id = $2) "
+        "and ($3::text is null or p.order_reference = $3) and ($4::timestamptz is null or p.created_at >= $4) "
+        "and ($5::timestamptz is null or (p.created_at, p.id) < ($5, $6)) "
+        "order by p.created_at desc, p.id desc limit $7",
+        merchant_id,
+        wanted.request_id,
+        wanted.order_reference,
+        wanted.created_from,
+        created_at,
+        payment_id,
+        page.limit,
+    )
+    return [_payment(row) for row in rows]
+
+
+async def save(transaction: Transaction, payment: Payment) -> None:
+    """Write what may change of a locked payment."""
+    result = payment.result
+    await transaction.rows(
+        "update vault.payment set status = $3, card_id = $4, store_state = $5, capture_status = $6, "
+        "next_action = $7::jsonb, gateway_payment_id = $8, result_code = $9, result_status = $10, "
+        "result_message = $11, result_info = $12::jsonb, not_sent = $13, authorisation_expires_at = $14, "
+        "cancel_requested_at = $15, updated_at = clock_timestamp(), finalised_at = case when $16 then "
+        "coalesce(finalised_at, clock_timestamp()) end where merchant_id = $1 and id = $2",
+        payment.merchant_id,
+        payment.id,
+        payment.status,
+        payment.card_id,
+        payment.store_state,
+        payment.capture_status,
+        json_text(payment.next_action),
+        payment.gateway_payment_id,
+        result and result.code,
+        result and result.status,
+        result and result.message,
+        json_text(payment.result_info),
+        payment.not_sent,
+        payment.authorisation_expires_at,
+        payment.cancel_requested_at,
+        payment.status.final,
+    )
+
+
+async def secrets(session: Session, merchant_id: str, payment_id: str) -> dict[SecretKind, bytes]:
+    """Give the envelopes that wait with a payment."""
+    rows = await session.rows(
+        "select kind, envelope from vault.payment_secret where merchant_id = $1 and payment_id = $2",
+        merchant_id,
+        payment_id,
+    )
+    return {SecretKind(row["kind"]): row["envelope"] for row in rows}
+
+
+async def drop_secrets(transaction: Transaction, merchant_id: str, payment_ids: Sequence[str]) -> None:
+    """Delete what waited with payments, ciphertext included."""
+    await transaction.rows(
+        "delete from vault.payment_secret where merchant_id = $1 and payment_id = any($2)",
+        merchant_id,
+        list(payment_ids),
+    )
+
+
+async def record_capture(transaction: Transaction, payment: Payment, capture_id: str, seen: CaptureSeen) -> bool:
+    """Insert a capture or advance the one with this request id; False when it was already so."""
+    written = await transaction.row(
+        "insert into vault.capture (merchant_id, id, payment_id, request_id, gateway_capture_id, status, currency, "
+        "value) values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (merchant_id, payment_id, request_id) do update "
+        "set status = excluded.status, updated_at = clock_timestamp(), "
+        "gateway_capture_id = coalesce(excluded.gateway_capture_id, vault.capture.gateway_capture_id) "
+        "where vault.capture.status = 'PENDING' and excluded.status <> 'PENDING' returning id",
+        payment.merchant_id,
+        capture_id,
+        payment.id,
+        seen.request_id,
+        seen.gateway_id,
+        seen.status,
+        seen.amount.currency,
+        seen.amount.minor,
+    )
+    return written is not None
+
+
+async def forget_buyer(transaction: Transaction, merchant_id: str, buyer: str) -> list[str]:
+    """Take a buyer's name off payments, with the consent given there; give the payments' ids."""
+    rows = await transaction.rows(
+        "update vault.payment set buyer = null, consent = null, metadata = null, updated_at = clock_timestamp(), "
+        "store_state = case store_state when 'PENDING' then 'DROPPED' else store_state end "
+        "where merchant_id = $1 and buyer = $2 returning id",
+        merchant_id,
+        buyer,
+    )
+    return [row["id"] for row in rows]

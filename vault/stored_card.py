@@ -1,0 +1,97 @@
+"""A stored card as the database has it, and what follows from it: its storage, its present status, its view.
+
+It refuses to know card numbers and tokens: those are sealed beside it. Invariant: `status` as shown is computed from
+what is stored and the date, so that a card expires everywhere without a job having to run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from vault.card import Expiry
+
+
+class CardStatus(StrEnum):
+    """What can be done with a card; `EXPIRED` is computed, the others are stored."""
+
+    ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
+    DISABLED = "DISABLED"
+    DELETED = "DELETED"
+
+
+class SecretKind(StrEnum):
+    """What is sealed beside a card."""
+
+    PAN = "PAN"
+    TOKEN = "TOKEN"  # noqa: S105 - the name of a kind of secret
+    PROFILE = "PROFILE"
+
+
+class Storage(StrEnum):
+    """Where the card is kept."""
+
+    VAULT = "VAULT"
+    GATEWAY = "GATEWAY"
+    BOTH = "BOTH"
+    NONE = "NONE"
+
+    @classmethod
+    def of(cls, kinds: frozenset[SecretKind]) -> "Storage":
+        """Say where a card with these secrets is kept."""
+        match SecretKind.PAN in kinds, SecretKind.TOKEN in kinds:
+            case True, True:
+                return cls.BOTH
+            case True, False:
+                return cls.VAULT
+            case False, True:
+                return cls.GATEWAY
+            case _:
+                return cls.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class CardFace:
+    """What may be shown of a card, and its keyed fingerprint."""
+
+    brand: str
+    masked: str
+    bin: str | None
+    last_four: str
+    expiry: Expiry
+    fingerprint: bytes | None = None
+    fingerprint_key_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCard:
+    """A card as it stands in the database; `secrets` holds envelopes where they were asked for."""
+
+    merchant_id: str
+    id: str
+    buyer: str | None
+    face: CardFace
+    issuing_country: str | None
+    funding: str | None
+    stored_status: CardStatus
+    is_default: bool
+    network_transaction_id: str | None
+    metadata: Mapping[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    read_at: datetime
+    secrets: Mapping[SecretKind, bytes]
+
+    @property
+    def status(self) -> CardStatus:
+        """Give the status at the time of reading, by the database's clock."""
+        if self.stored_status is CardStatus.ACTIVE and self.face.expiry.passed(self.read_at):
+            return CardStatus.EXPIRED
+        return self.stored_status
+
+    @property
+    def storage(self) -> Storage:
+        """Say where the card is kept."""
+        return Storage.of(frozenset(self.secrets))

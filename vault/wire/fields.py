@@ -1,0 +1,142 @@
+"""The kinds of fields that requests are made of: each says once what it accepts and with which code it refuses.
+
+It refuses to know routes and services. Invariants: an unknown field is refused; text that a person may type is scanned
+for card numbers; secrets become sealed types while they are parsed; no refusal carries the value (design section 4).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from vault.card import CardDataInvalid, Cvv, Pan, PinDigits
+from vault.pan_detector import contains_pan
+
+T = TypeVar("T")
+
+
+class Wire(BaseModel):
+    """A closed, immutable JSON object in camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=False,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        str_max_length=4096,
+        ser_json_inf_nan="null",
+        defer_build=False,
+    )
+
+    def wire(self) -> dict[str, Any]:
+        """Give the object as it goes over the wire, without what was left absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def refusal(code: str) -> PydanticCustomError:
+    """Give a validation error that says its code and nothing of the value."""
+    return PydanticCustomError(code, "refused")
+
+
+def _without_pan(value: str) -> str:
+    if contains_pan(value):
+        raise refusal("pan_in_free_text")
+    return value
+
+
+def _parsed(parse: Callable[[str], T], code: str) -> Callable[[object], T]:
+    def validate(value: object) -> T:
+        if not isinstance(value, str):
+            raise refusal(code)
+        try:
+            return parse(value)
+        except CardDataInvalid:
+            raise refusal(code) from None
+
+    return validate
+
+
+def _write_only(description: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "writeOnly": True, "description": description, "examples": [example]})
+
+
+# Text that a person may have typed: scanned for card numbers.
+Text64 = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_pan)]
+Text256 = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_without_pan)]
+Text2048 = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_without_pan)]
+
+# Typed values (a phone number, a postal code, a code): shaped, and not scanned.
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
+Typed = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+# A merchant's own id: no control characters, spaces or slashes, so that it can stand in a path.
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f/\\]+$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+MethodRegion = Annotated[str, StringConstraints(pattern=r"^(GLOBAL|[A-Z]{2})$")]
+CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Url = Annotated[
+    str, StringConstraints(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f\\]+$"), AfterValidator(_without_pan)
+]
+Digits = Annotated[str, StringConstraints(max_length=16, pattern=r"^[0-9]+$")]
+
+CardNumberField = Annotated[
+    Pan,
+    BeforeValidator(_parsed(Pan.parse, "card_number_invalid")),
+    _write_only("The card number. It is never given back.", "4111111111111111"),
+]
+PinDigitsField = Annotated[
+    PinDigits,
+    BeforeValidator(_parsed(PinDigits.parse, "pin_digits_invalid")),
+    _write_only("First two digits of the card's password (Korean cards). Never stored.", "12"),
+]
+CvvField = Annotated[
+    Cvv,
+    BeforeValidator(_parsed(Cvv.parse, "cvv_invalid")),
+    _write_only("The card verification value. It lives for this one request.", "737"),
+]
+
+
+def _moment(value: object) -> object:
+    if not isinstance(value, str):
+        raise refusal("invalid_type")
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise refusal("invalid_value") from None
+    if moment.tzinfo is None:
+        raise refusal("invalid_value")
+    return moment
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2027-01-31T12:00:00+01:00"]}),
+]
+
+
+def _scanned(value: dict[str, Any]) -> dict[str, Any]:
+    for key, entry in value.items():
+        _without_pan(key)
+        if isinstance(entry, str):
+            _without_pan(entry)
+        elif isinstance(entry, int) and not isinstance(entry, bool):
+            _without_pan(str(entry))
+    return value
+
+
+_MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+_MetadataValue = Annotated[str, StringConstraints(max_length=500)] | bool | int
+Metadata = Annotated[dict[_MetadataKey, _MetadataValue], AfterValidator(_scanned)]
