@@ -10,6 +10,7 @@ import ipaddress
 import json
 import re
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -50,7 +51,8 @@ class Control:
 
     async def requests(self, request: web.Request) -> web.Response:
         """Return the requests received for one payment, or all that are remembered."""
-        if not _is_loopback(request.remote):
+        # The name that was asked for counts too, or a web page could reach in by rebinding its own.
+        if not _is_loopback(request.remote) or not _is_local_name(request.host):
             return _error(HTTPStatus.FORBIDDEN, "loopback_only", "received requests are shown on loopback only")
         return web.json_response(self._book.received(request.query.get("paymentRequestId")))
 
@@ -98,6 +100,11 @@ def _is_loopback(remote: str | None) -> bool:
         return ipaddress.ip_address(remote or "").is_loopback
     except ValueError:
         return False
+
+
+def _is_local_name(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    return name == "localhost" or _is_loopback(name)
 
 
 def _refused(code: str, detail: str) -> web.Response:

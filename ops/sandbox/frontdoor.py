@@ -99,9 +99,9 @@ class FrontDoor:
 
     async def _respond(self, request: web.Request, head: Head, outcome: Outcome) -> web.StreamResponse:
         scenario, engine = outcome.scenario, self._desk.engine
+        await asyncio.sleep(scenario.slow_ms / 1000)
         if scenario.fault is Fault.RESET:
             return hang_up(request, reset=True)
-        await asyncio.sleep(scenario.slow_ms / 1000)
         if outcome.opened is not None and Notifying.NOTIFY_FIRST in scenario.notifying:
             await engine.release_first(outcome.opened)
         if scenario.fault is Fault.LOST_ANSWER:

@@ -85,7 +85,8 @@ def keep_private_key(path: Path | None) -> rsa.RSAPrivateKey:
     if path is None:
         return new_private_key()
     if path.exists():
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        # A simulator's own file: checking its primes again would be most of a start's time.
+        key = serialization.load_pem_private_key(path.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise KeyUnusable("the gateway key file holds no RSA private key")
         return key

@@ -42,7 +42,7 @@ async def start(merchant_key: rsa.RSAPrivateKey, gateway_key_file: Path) -> Asyn
                 "gateway_key_file": gateway_key_file,
                 "notification_scale": 0.0001,
                 "capture_delay": 0.01,
-                "late_after": 0.1,
+                "late_after": 0.5,
                 **settings,
             }
             sandbox = await stack.enter_async_context(Sandbox(SandboxConfig(**chosen)))

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.ops.sandbox.conftest import Start
 from tests.ops.sandbox.signed_client import VISA, Gateway, Merchant
 
 pytestmark = pytest.mark.anyio
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 AUTHENTICATED = {"is3DSAuthentication": True, "tokenize": True}
 
 
@@ -99,8 +101,9 @@ async def test_a_cancel_closes_the_page(gateway: Gateway) -> None:
     assert await gateway.ledger() == []
 
 
-async def test_an_expired_payment_is_closed(gateway: Gateway, merchant: Merchant) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=0.4)).isoformat()
+async def test_an_expired_payment_is_closed(start: Start, merchant: Merchant) -> None:
+    gateway = await start(clock=lambda: NOON)
+    soon = (NOON + timedelta(seconds=0.2)).isoformat()
     url = await challenge(gateway, paymentExpiryTime=soon, paymentNotifyUrl=merchant.url)
     await merchant.wait_for(1)
     assert merchant.kinds() == [("PAYMENT_RESULT", "ORDER_IS_CLOSED")]
@@ -111,10 +114,11 @@ async def test_an_expired_payment_is_closed(gateway: Gateway, merchant: Merchant
     assert await gateway.ledger() == []
 
 
-async def test_a_payment_that_succeeded_in_time_does_not_expire(gateway: Gateway) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+async def test_a_payment_that_succeeded_in_time_does_not_expire(start: Start) -> None:
+    gateway = await start(clock=lambda: NOON)
+    soon = (NOON + timedelta(seconds=0.8)).isoformat()
     await gateway.complete(await challenge(gateway, paymentExpiryTime=soon), "success")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.9)
     assert (await gateway.inquire("pr-1")).json["paymentStatus"] == "SUCCESS"
 
 

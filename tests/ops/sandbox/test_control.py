@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ops.sandbox.book import Book
+from ops.sandbox.book import ARMED_KEPT, Book
+from ops.sandbox.clients import Clients
 from ops.sandbox.control import Control
+from ops.sandbox.scenarios import HONEST, Scenario
 from tests.ops.sandbox.conftest import Start
 from tests.ops.sandbox.signed_client import CANCEL, INQUIRE, PAY, VISA, Gateway, payment, public_text
 
 pytestmark = pytest.mark.anyio
+SLOW = Scenario(slow_ms=1)
 
 
 async def refusal(gateway: Gateway, path: str, body: bytes) -> dict[str, Any]:
@@ -80,20 +83,39 @@ async def test_a_request_with_odd_ids_is_remembered_without_them(gateway: Gatewa
 @pytest.mark.parametrize("remote", ["192.0.2.7", "2001:db8::1", "", None])
 async def test_received_requests_are_not_shown_to_other_machines(remote: str | None) -> None:
     class Elsewhere:
+        host = "127.0.0.1"
+
         def __init__(self) -> None:
             self.remote = remote
             self.query: dict[str, str] = {}
 
-    control = Control(Book(), None, "")  # type: ignore[arg-type] # no merchant is involved
-    answer = await control.requests(Elsewhere())  # type: ignore[arg-type] # only these two fields are read
+    control = Control(Book(), Clients(None), "")
+    answer = await control.requests(Elsewhere())  # type: ignore[arg-type] # these fields are all that is read
     assert answer.status == 403
     assert isinstance(answer.body, bytes)
     assert json.loads(answer.body)["error"] == "loopback_only"
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example", 403), ("evil.example:80", 403), ("localhost:9", 200), ("127.0.0.1", 200), ("[::1]:9", 200)],
+)
+async def test_received_requests_are_not_shown_under_another_name(gateway: Gateway, host: str, status: int) -> None:
+    async with gateway.session.get(f"{gateway.url}/_sandbox/requests", headers={"Host": host}) as answer:
+        assert answer.status == status
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"paymentRequestId":7,"scenario":"RESET"}'])
 async def test_a_scenario_without_a_request_id_is_refused(gateway: Gateway, body: bytes) -> None:
     assert (await refusal(gateway, "scenarios", body))["error"] == "invalid_payment_request_id"
+
+
+def test_armed_scenarios_do_not_pile_up() -> None:
+    book = Book()
+    for i in range(ARMED_KEPT + 1):
+        book.arm(f"pr-{i}", SLOW)
+    assert book.disarm("pr-0") == HONEST
+    assert book.disarm("pr-1") == SLOW
 
 
 async def test_a_scenario_that_is_no_text_is_refused(gateway: Gateway) -> None:

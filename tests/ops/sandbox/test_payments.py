@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -108,6 +109,19 @@ async def test_a_declined_payment_cannot_be_cancelled(gateway: Gateway) -> None:
     assert (await gateway.cancel("pr-1")).result == ("F", "ORDER_STATUS_INVALID")
 
 
+async def test_an_authorisation_can_be_cancelled_for_seven_days(start: Start) -> None:
+    now = [datetime(2026, 1, 5, tzinfo=UTC)]
+    gateway = await start(clock=lambda: now[0])
+    for request_id in ("pr-1", "pr-2"):
+        paid = await gateway.pay(request_id)
+        assert paid.json["authExpiryTime"] == "2026-01-12T00:00:00Z"
+    now[0] += timedelta(days=7)
+    assert (await gateway.cancel("pr-1")).result == ("S", "SUCCESS")
+    now[0] += timedelta(seconds=1)
+    assert (await gateway.cancel("pr-2")).result == ("F", "CANCEL_WINDOW_EXCEED")
+    assert [row["status"] for row in await gateway.ledger()] == ["CANCELLED", "AUTHORISED"]
+
+
 async def test_automatic_capture_follows_and_ends_the_chance_to_cancel(gateway: Gateway, merchant: Merchant) -> None:
     await gateway.pay("pr-1", paymentFactor={"isAuthorization": True}, paymentNotifyUrl=merchant.url)
     await merchant.wait_for(2)
@@ -126,7 +140,7 @@ async def test_automatic_capture_follows_and_ends_the_chance_to_cancel(gateway: 
 
 
 async def test_a_cancel_before_the_automatic_capture_prevents_it(start: Start, merchant: Merchant) -> None:
-    gateway = await start(capture_delay=0.3)
+    gateway = await start(capture_delay=0.8)
     await gateway.pay("pr-1", paymentFactor={"isAuthorization": True}, paymentNotifyUrl=merchant.url)
     await gateway.cancel("pr-1")
     await gateway.pay("pr-2", paymentFactor={"isAuthorization": True}, paymentNotifyUrl=merchant.url)
