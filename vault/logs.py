@@ -17,11 +17,11 @@ from itertools import islice
 from pathlib import PurePath
 from traceback import walk_tb
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final
 
 import orjson
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import FilteringBoundLogger
 
 from vault.pan_detector import contains_pan, maybe_pan
 from vault.settings import LogFormat
@@ -50,19 +50,35 @@ _CAUSES: Final = 6
 Event = MutableMapping[str, Any]
 
 
+class _Sink:
+    """The end of the chain, one for the process; a full disk or a closed pipe loses lines and stops nothing else."""
+
+    __slots__ = ("log_format", "stream")
+
+    def __init__(self) -> None:
+        self.log_format = LogFormat.JSON
+        self.stream: BinaryIO | None = None
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            stream = self.stream or sys.stdout.buffer
+            stream.write(line + b"\n")
+            stream.flush()
+
+    debug = info = warning = error = critical = write
+
+
+_SINK: Final = _Sink()
+
+
 def configure(log_format: LogFormat, *, stream: BinaryIO | None = None) -> None:
     """Send everything that this process logs, libraries' records and uncaught errors included, to one stream of lines.
 
-    Standard output where no stream is given. To be called once, before loggers are used; again only in tests.
+    Standard output where no stream is given. To be called once, at the start. Loggers of ours are safe before it, too:
+    they never take the library's own chain, which writes local variables.
     """
-    render = _as_json if log_format is LogFormat.JSON else _as_text
-    processors: list[Processor] = [structlog.contextvars.merge_contextvars, _shape, render]
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=_Lines(stream or sys.stdout.buffer),
-        cache_logger_on_first_use=False,
-    )
+    _SINK.log_format = log_format
+    _SINK.stream = stream
     _adopt_standard_logging()
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
@@ -71,32 +87,19 @@ def configure(log_format: LogFormat, *, stream: BinaryIO | None = None) -> None:
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """Give the logger of a module, by the module's name."""
-    logger: FilteringBoundLogger = structlog.get_logger(source=name)
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        _SINK,
+        processors=[structlog.contextvars.merge_contextvars, _shape, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+        source=name,
+    )
     return logger
 
 
 def alarm(logger: FilteringBoundLogger, code: str, **ids: object) -> None:
     """Write the line that wakes somebody: event `alarm`, level critical, a literal code and ids of ours."""
     logger.critical("alarm", code=code, **ids)
-
-
-class _Lines:
-    """The stream at the end of the chain; a full disk or a closed pipe loses lines and stops nothing else."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def __call__(self, *_: object) -> Self:
-        return self
-
-    def write(self, line: bytes) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.write(line + b"\n")
-            self._stream.flush()
-
-    debug = info = warning = error = critical = write
 
 
 class _Adopted(logging.Handler):
@@ -235,12 +238,14 @@ def _without_pans(value: Any) -> Any:
     return WITHHELD if contains_pan(str(value)) else value
 
 
-def _as_json(_logger: object, _method: str, line: Event) -> bytes:
+def _render(_logger: object, _method: str, line: Event) -> bytes:
     data = orjson.dumps(line)
-    return orjson.dumps(_without_pans(line)) if maybe_pan(data) else data
+    if maybe_pan(data):
+        line = _without_pans(line)
+        data = orjson.dumps(line)
+    return data if _SINK.log_format is LogFormat.JSON else _as_text(line)
 
 
-def _as_text(_logger: object, _method: str, line: Event) -> bytes:
-    line = _without_pans(line)
+def _as_text(line: Event) -> bytes:
     head = f"{line.pop('time')} {line.pop('level'):8} {line.pop('event')}"
     return " ".join([head, *(f"{key}={value}" for key, value in line.items())]).encode()
