@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -58,7 +58,7 @@ class Edge:
         self._clock = clock
         self._headers = (*_SECURITY_HEADERS, _STRICT_TRANSPORT) if https else _SECURITY_HEADERS
         self._log = get_logger("vault.http")
-        self._templates: dict[Any, str] = {}
+        self._templates: dict[int, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -96,13 +96,15 @@ class Edge:
 
     def _template(self, scope: Scope) -> str:
         """Give the path template of the route that took the request; what the caller asked for is not in it."""
-        route = scope.get("route")
-        if route is None:
+        taken = scope.get("route") or scope.get("endpoint")
+        if taken is None:
             return "none"
-        if route not in self._templates:
-            known = iter_route_contexts(scope["app"].routes)
-            self._templates.update((entry.original_route, entry.path or "none") for entry in known)
-        return self._templates.get(route, "none")
+        if id(taken) not in self._templates:
+            for entry in iter_route_contexts(scope["app"].routes):
+                self._templates.update(
+                    dict.fromkeys((id(entry.original_route), id(entry.endpoint)), entry.path or "none")
+                )
+        return self._templates.get(id(taken), "none")
 
 
 def _identity(headers: dict[bytes, bytes]) -> dict[str, str | None]:

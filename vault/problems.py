@@ -215,5 +215,5 @@ def _code(kind: str) -> FieldCode:
 def _allowed_methods(scope: Scope) -> list[str]:
     """Collect the methods of every route that shares the path of the one whose method did not match."""
     routes = list(iter_route_contexts(scope["app"].routes))
-    paths = {route.path for route in routes if route.original_route is scope.get("route")}
+    paths = {route.path for route in routes if route.endpoint is scope.get("endpoint")}
     return sorted({method for route in routes if route.path in paths for method in route.methods or ()})
