@@ -5,11 +5,6 @@ from keys.rootkey import RootKey
 from tests.keys.rows import ENVIRONMENT, MERCHANT, MemoryRows, RingOf
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def root() -> RootKey:
     return RootKey.generate(1)

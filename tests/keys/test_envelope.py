@@ -67,7 +67,7 @@ def test_a_truncated_envelope_never_opens(length: int) -> None:
     assert refused(SEALED[len(SEALED) - length :])
 
 
-@pytest.mark.parametrize("extra", [b"\x00", b"\x01", bytes(16), SEALED])
+@pytest.mark.parametrize("extra", [b"\x00", b"\x01", bytes(16), SEALED], ids=["zero", "one", "tag", "itself"])
 def test_an_extended_envelope_never_opens(extra: bytes) -> None:
     """T-4."""
     assert refused(SEALED + extra)

@@ -468,3 +468,16 @@ def test_generated_data_keys_differ_in_id_and_material(root: RootKey, rows: Memo
     ]
     assert all(isinstance(key, KeyMaterial) for key in made)
     assert len(set(ids)) == len({key.reveal() for key in made}) == 50
+
+
+async def test_a_value_of_one_merchant_under_the_key_of_another_does_not_open(
+    root: RootKey, keyring: Keyring, rows: MemoryRows, place: Location
+) -> None:
+    """T-2: even when somebody who holds the other key made it."""
+    rows.add()
+    foreign = rows.add(merchant_id=OTHER_MERCHANT)
+    wrap_context = Context(ENVIRONMENT, OTHER_MERCHANT, "data_key", foreign.hex(), "card")
+    material = root.unwrap(rows.rows[foreign].wrapped, context=wrap_context)
+    context = Context(ENVIRONMENT, place.merchant_id, place.table, place.row_id, place.field)
+    with pytest.raises(CannotOpen):
+        await keyring.open(Cipher(foreign, material).seal(b"value", context), place)
