@@ -131,7 +131,7 @@ class Book:
 
     def identity(self, *parts: str) -> bytes:
         """Return a keyed hash of texts, so that card numbers can be compared without being lying around."""
-        return hmac.digest(self._key, "\n".join(parts).encode(), hashlib.sha256)
+        return hmac.digest(self._key, "\n".join(parts).encode(errors="surrogatepass"), hashlib.sha256)
 
     def add(self, payment: Payment) -> None:
         """Remember a new payment."""

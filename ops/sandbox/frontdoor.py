@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import Never
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -51,7 +52,8 @@ class FrontDoor:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        head = Head(request.method, wire_target(request.raw_path), request.headers.get("client-id", ""))
+        client_id = request.headers.get("client-id", "")
+        head = Head(request.method, wire_target(request.raw_path), client_id if client_id.isascii() else "")
         try:
             outcome = await self._handle(request, head)
         except Refused as refusal:
@@ -116,7 +118,7 @@ class FrontDoor:
     def _write_answer(self, head: Head, body: Json, fault: Fault | None) -> web.Response:
         if fault is Fault.HTTP_500:
             return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR, text="Internal Server Error")
-        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        content = json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": CONTENT_TYPE}
         if head.client_id:
             time = moment(self._desk.config.clock())
@@ -168,9 +170,13 @@ def _operation(request: web.Request, target: str) -> Operation:
     return operation
 
 
+def _no_number(_word: str) -> Never:
+    raise ValueError("not a JSON number")
+
+
 def _parse(body: bytes) -> Json:
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Refused(Code.PARAM_ILLEGAL, "The request body is not JSON.") from None
     if not isinstance(parsed, dict):

@@ -35,7 +35,8 @@ class KeyUnusable(ValueError):
 
 def string_to_sign(*, method: str, target: str, client_id: str, time: str, body: bytes) -> bytes:
     """Return the signed bytes: method and path with query, a line feed, then client, time and body joined by dots."""
-    return f"{method} {target}\n{client_id}.{time}.".encode() + body
+    # What is no UTF-8 in a header or path comes as surrogates and goes back to the bytes it was.
+    return f"{method} {target}\n{client_id}.{time}.".encode(errors="surrogateescape") + body
 
 
 def signature_header(key: rsa.RSAPrivateKey, message: bytes, *, key_version: str = "1") -> str:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -251,13 +252,46 @@ async def test_an_unregistered_key_version_is_not_found(gateway: Gateway) -> Non
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"a":' * 100_000, b"[" * 200_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        b'{"a":' * 100_000,
+        b"[" * 200_000,
+    ],
 )
 async def test_a_body_that_is_no_json_object_is_illegal(gateway: Gateway, body: bytes) -> None:
     answer = await gateway.send(PAY, body)
     assert answer.status == 200
     assert answer.result == ("F", "PARAM_ILLEGAL")
     assert b"Traceback" not in answer.raw
+
+
+@pytest.mark.parametrize("name", ["client-id", "Request-Time", "Signature"])
+async def test_bytes_that_are_no_text_in_a_header_are_refused(gateway: Gateway, name: str) -> None:
+    headers = {"Host": "x"} | gateway.headers(INQUIRE, BODY) | {name: "XXXX"}
+    request = raw_request(f"POST {INQUIRE} HTTP/1.1", headers, BODY).replace(b": XXXX", b": \xff\xfe")
+    answer = parse_raw(await raw_exchange(gateway.url, request))
+    assert answer.status == 200
+    assert answer.result[0] == "F"
+
+
+@pytest.mark.parametrize("path", [("paymentRequestId",), ("metadata",), ("paymentMethod", "paymentMethodId")])
+async def test_half_a_character_does_no_harm(gateway: Gateway, path: tuple[str, ...]) -> None:
+    body: dict[str, Any] = payment("pr-1")
+    inner = body
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = "x\ud800"
+    if "paymentMethodId" in path:
+        del inner["paymentMethodMetaData"]["cardNo"]
+    answer = await gateway.call(PAY, body)
+    assert answer.result[0] == ("F" if "paymentMethodId" in path else "S")
 
 
 async def test_a_huge_body_is_illegal(gateway: Gateway) -> None:
