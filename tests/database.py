@@ -56,7 +56,7 @@ class Run:
     def start(self) -> Cluster:
         """Start the server once and tell where it is."""
         if self.folder is None or self._server is None:
-            place = _place()
+            place = place_for_servers()
             _sweep(place)
             self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
             self.folder.chmod(0o711)
@@ -82,7 +82,7 @@ class Run:
         return leaks
 
 
-def _place() -> Path:
+def place_for_servers() -> Path:
     """Choose memory where there is plenty, else a folder for temporary files that the server's account may enter."""
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH_MEMORY:
         return _MEMORY
