@@ -149,8 +149,7 @@ class Cards:
             metadata=request.metadata if request.metadata != known.metadata else None,
             consent=consent_evidence(request.consent),
         )
-        profile = profile_of(request.card, request.billing_address)
-        if change.empty and profile is None and SecretKind.PAN in known.secrets:
+        if change.empty and SecretKind.PAN in known.secrets and not await self._profile_differs(caller, known, request):
             return Kept(known, created=False)
         secrets = await self._sealed(caller.merchant_id, known.id, request)
         try:
@@ -158,6 +157,10 @@ class Cards:
         except (CardDeleted, KeyUnavailable):
             return None
         return Kept(card, created=False)
+
+    async def _profile_differs(self, caller: Caller, known: StoredCard, request: StoreCardRequest) -> bool:
+        profile = profile_of(request.card, request.billing_address)
+        return profile is not None and orjson.loads(profile) != await self._profile(caller, known)
 
     async def _sealed(self, merchant_id: str, card_id: str, request: StoreCardRequest) -> dict[SecretKind, Envelope]:
         secrets = {

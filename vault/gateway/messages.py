@@ -6,7 +6,7 @@ number, a token and a CVV are revealed here and nowhere else on the way out.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from vault.card import CardToken, Cvv, Expiry, Pan
 from vault.merchant import MerchantSettings
@@ -55,31 +55,24 @@ class PayCall:
     buyer: str | None
 
 
+_DEFAULTED: Final = ("env", "settlement_strategy", "payment_redirect_url", "merchant_region")
+_PASSED_THROUGH: Final = ("payment_expiry_time", "credit_pay_plan")
+
+
 def pay_body(call: PayCall) -> dict[str, Any]:
     """Give the body of `pay` (antom-api.md 2.1)."""
-    request, defaults = call.request, call.defaults
-    sent = request.wire()
+    request = call.request
     body: dict[str, Any] = {
         "productCode": "CASHIER_PAYMENT",
         "paymentRequestId": request.payment_request_id,
-        "paymentAmount": sent["paymentAmount"],
+        "paymentAmount": request.payment_amount.wire(),
         "order": _order(call),
         "paymentFactor": {"isAuthorization": True, **_present(captureMode=request.capture_mode)},
         "paymentMethod": _method(call),
         "paymentNotifyUrl": call.notify_url,
     }
-    wanted = defaults.wire() | sent
-    for name in (
-        "env",
-        "settlementStrategy",
-        "paymentRedirectUrl",
-        "merchantRegion",
-        "paymentExpiryTime",
-        "creditPayPlan",
-    ):
-        if name in wanted:
-            body[name] = wanted[name]
-    return body
+    defaults = call.defaults.wire(*_DEFAULTED)
+    return body | defaults | request.wire(*_DEFAULTED, *_PASSED_THROUGH)
 
 
 def _present(**values: Any) -> dict[str, Any]:

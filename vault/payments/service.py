@@ -85,11 +85,10 @@ class Payments:
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(_REPEATS):
             draft = await self._tools.drafter.new_card(asked, request)
-            begun = await self._begin(asked, draft)
-            if begun is not None:
-                instrument = NewCardInstrument(request.card, tokenize=tokenize)
-                call = self._call(account, request, instrument, request.buyer_id)
-                return begun if begun.replayed else await self._send(account, caller, begun.payment, call, deadline)
+            call = self._call(account, request, NewCardInstrument(request.card, tokenize=tokenize), request.buyer_id)
+            paid = await self._write_and_send(asked, draft, account, call, deadline)
+            if paid is not None:
+                return paid
         raise Conflict("The request could not be written: send it again.")
 
     async def pay_with_card(
@@ -106,10 +105,10 @@ class Payments:
             credential = _chosen(card, request)
             draft = await self._tools.drafter.stored_card(asked, request, card, credential)
             instrument = await self._instrument(caller, card, credential, request)
-            begun = await self._begin(asked, draft)
-            if begun is not None:
-                call = self._call(account, request, instrument, card.buyer)
-                return begun if begun.replayed else await self._send(account, caller, begun.payment, call, deadline)
+            call = self._call(account, request, instrument, card.buyer)
+            paid = await self._write_and_send(asked, draft, account, call, deadline)
+            if paid is not None:
+                return paid
         raise Conflict("The card is being changed by others at this moment: send the request again.")
 
     async def _asked(
@@ -154,11 +153,17 @@ class Payments:
         notify_url = f"{self._tools.public_url}/v1/gateway/notifications/{account.merchant.id}"
         return PayCall(request, instrument, account.merchant.settings, notify_url, buyer)
 
-    async def _send(
-        self, account: Account, caller: Caller, payment: Payment, call: PayCall, deadline: Deadline
-    ) -> Paid:
-        evidence = await self._tools.sender.pay(account, payment, pay_body(call), deadline)
-        return Paid(await self._tools.recorder.record(payment, evidence, caller.origin), replayed=False)
+    async def _write_and_send(
+        self, asked: Asked, draft: Draft, account: Account, call: PayCall, deadline: Deadline
+    ) -> Paid | None:
+        """Write the draft, send the call, record the answer; None when it has to be drafted again."""
+        body = pay_body(call)
+        begun = await self._begin(asked, draft)
+        if begun is None or begun.replayed:
+            return begun
+        evidence = await self._tools.sender.pay(account, begun.payment, body, deadline)
+        payment = await self._tools.recorder.record(begun.payment, evidence, asked.caller.origin)
+        return Paid(payment, replayed=False)
 
     async def _instrument(
         self, caller: Caller, card: StoredCard, credential: Credential, request: StoredCardPaymentRequest

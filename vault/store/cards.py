@@ -16,7 +16,7 @@ from vault.audit.events import Event
 from vault.card import Expiry
 from vault.db import Session, Transaction
 from vault.store.audit import encoded
-from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_of, json_text, keys_active
+from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_text, keys_active
 from vault.stored_card import CardFace, CardStatus, SecretKind, StoredCard
 
 Secrets = Mapping[SecretKind, Envelope]
@@ -135,7 +135,7 @@ def _card(row: asyncpg.Record) -> StoredCard:
         stored_status=CardStatus(row["status"]),
         is_default=row["is_default"],
         network_transaction_id=row["network_transaction_id"],
-        metadata=json_of(row["metadata"]),
+        metadata=row["metadata"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         read_at=row["read_at"],

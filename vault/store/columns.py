@@ -52,16 +52,6 @@ def face_of(row: asyncpg.Record) -> CardFace:
     )
 
 
-def json_of(value: str | None) -> Any:
-    """Give what a JSONB column holds."""
-    return None if value is None else orjson.loads(value)
-
-
 def json_text(value: Mapping[str, Any] | None) -> str | None:
-    """Give what goes into a JSONB column."""
+    """Give what goes into a JSONB column as a parameter; what comes out of one is parsed by the driver."""
     return None if value is None else orjson.dumps(dict(value)).decode()
-
-
-def placeholders(first: int, count: int) -> str:
-    """Give `$first, …` for that many parameters."""
-    return ", ".join(f"${number}" for number in range(first, first + count))

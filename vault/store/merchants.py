@@ -14,7 +14,6 @@ from vault.audit.events import Event
 from vault.db import Session, Transaction
 from vault.merchant import Merchant, MerchantSettings
 from vault.store.audit import append
-from vault.store.columns import json_of
 
 _MERCHANT = "select id, name, status, gateway_client_id, gateway_credentials, settings from vault.merchant"
 _CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at"
@@ -52,7 +51,7 @@ class Presented:
 
 
 def _merchant(row: asyncpg.Record) -> Merchant:
-    settings = MerchantSettings.model_validate(json_of(row["settings"]))
+    settings = MerchantSettings.model_validate(row["settings"])
     return Merchant(
         row["id"],
         row["name"],

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-import orjson
 
 from vault.audit.events import Event
 from vault.db import Session, Transaction
@@ -28,7 +27,7 @@ from vault.payment import (
 )
 from vault.store.audit import encoded
 from vault.store.cards import Page, Secrets, secret_arrays
-from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_of, json_text, keys_active
+from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_text, keys_active
 from vault.stored_card import CardFace, CardStatus, SecretKind
 
 _SELECT = """
@@ -120,13 +119,13 @@ def _payment(row: asyncpg.Record) -> Payment:
         digest_key_id=row["digest_key_id"],
         capture_mode=row["capture_mode"],
         capture_status=row["capture_status"],
-        next_action=json_of(row["next_action"]),
+        next_action=row["next_action"],
         gateway_payment_id=row["gateway_payment_id"],
         result=_result(row),
-        result_info=json_of(row["result_info"]) or {},
+        result_info=row["result_info"] or {},
         not_sent=row["not_sent"],
-        metadata=json_of(row["metadata"]),
-        consent=json_of(row["consent"]),
+        metadata=row["metadata"],
+        consent=row["consent"],
         send_deadline=row["send_deadline"],
         expires_at=row["expires_at"],
         authorisation_expires_at=row["authorisation_expires_at"],
@@ -134,7 +133,7 @@ def _payment(row: asyncpg.Record) -> Payment:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         read_at=row["read_at"],
-        captures=tuple(_capture(entry) for entry in orjson.loads(row["captures"])),
+        captures=tuple(_capture(entry) for entry in row["captures"]),
     )
 
 

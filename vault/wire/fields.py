@@ -40,9 +40,9 @@ class Wire(BaseModel):
         defer_build=False,
     )
 
-    def wire(self) -> dict[str, Any]:
-        """Give the object as it goes over the wire, without what was left absent."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def wire(self, *names: str) -> dict[str, Any]:
+        """Give the object, or the named fields of it, as it goes over the wire, without what was left absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(names) or None)
 
 
 def refusal(code: str) -> PydanticCustomError:

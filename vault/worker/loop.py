@@ -1,0 +1,66 @@
+"""The worker: loops that look for work, do it, and go on after whatever goes wrong.
+
+It refuses to know what the work is. Invariants: a loop ends only when it is told to, after the work in hand; a failure
+is logged without its message and followed by a pause; nothing is claimed by a timer, only by rows (design section 2).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from vault.logs import get_logger
+from vault.reconcile import Reconciler
+from vault.store.inquiries import Due
+
+_log = get_logger(__name__)
+_BATCH: Final = 20
+_AFTER_FAILURE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A kind of work: `once` does what there is and tells whether there was any; `idle` is the pause after none."""
+
+    name: str
+    once: Callable[[], Awaitable[bool]]
+    idle: float
+
+
+async def run(loops: tuple[Loop, ...], stop: asyncio.Event) -> None:
+    """Run loops side by side until `stop` is set and each has finished what it was doing."""
+    async with asyncio.TaskGroup() as group:
+        for loop in loops:
+            group.create_task(_run(loop, stop))
+
+
+async def _run(loop: Loop, stop: asyncio.Event) -> None:
+    _log.info("worker.started", loop=loop.name)
+    while not stop.is_set():
+        try:
+            pause = 0.0 if await loop.once() else loop.idle
+        except Exception as error:  # noqa: BLE001 - the loop's guard: whatever happens, the next round must come
+            _log.error("worker.failed", loop=loop.name, exc_info=error)
+            pause = _AFTER_FAILURE
+        try:
+            await asyncio.wait_for(stop.wait(), timeout=pause)
+        except TimeoutError:
+            continue
+    _log.info("worker.stopped", loop=loop.name)
+
+
+def reconciliation(reconciler: Reconciler, *, idle: float) -> Loop:
+    """Give the loop that asks about payments that are not resolved, a batch at a time."""
+
+    async def resolve(due: Due) -> None:
+        try:
+            await reconciler.resolve(due)
+        except Exception as error:  # noqa: BLE001 - one payment's trouble must not keep the others waiting
+            _log.error("worker.payment_failed", payment_id=due.payment_id, exc_info=error)
+
+    async def once() -> bool:
+        dues = await reconciler.claim(_BATCH)
+        await asyncio.gather(*(resolve(due) for due in dues))
+        return bool(dues)
+
+    return Loop("reconcile", once, idle)
