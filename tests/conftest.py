@@ -45,7 +45,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     run = session.config.stash.get(_RUN, None)
     for leak in run.finish() if run else []:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        text = f"{leak.path} holds a canary as {leak.form}; the run's folder is kept"
+        text = f"{leak.path} holds a canary as {leak.form}; kept until the next run"
         place = (str(leak.path), None, "canary search")
         report = pytest.TestReport("canary search", place, {}, "failed", text, "teardown")
         session.config.hook.pytest_runtest_logreport(report=report)

@@ -9,11 +9,11 @@ import asyncio
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self, TypeVar
 
 import asyncpg
 
@@ -22,6 +22,8 @@ from ops.embedded_errors import FolderInUse
 from ops.embedded_folder import Account, blocking_folder, lock_folder
 from tests.canary import ROW_PATTERN, Leak, leaks_in_folder
 from vault import migrations
+
+T = TypeVar("T")
 
 TEMPLATE = "cardvault_template"
 _PREFIX = "cardvault-tests-"
@@ -69,14 +71,12 @@ class Run:
         return Cluster(self._server.url("postgres"), str(self._server.log.parent))
 
     def finish(self) -> list[Leak]:
-        """Stop the server, search all that it and the tests wrote, and remove it; where a canary was found, keep it."""
+        """Stop the server, search all that it and the tests wrote, and remove it; leaks are kept until the next run."""
         if self.folder is None or self._server is None or self._lock is None:
             return []
         self._server.stop()
         leaks = leaks_in_folder(self._server.data, text=False) + leaks_in_folder(self._server.log.parent, text=True)
-        if leaks:
-            (self.folder / "supervisor.lock").unlink()
-        else:
+        if not leaks:
             shutil.rmtree(self.folder)
         self._lock.close()
         return leaks
@@ -106,38 +106,42 @@ class Databases:
         self._cluster = cluster
         self._runner = asyncio.Runner()
         self._names = (f"test_{worker}_{number}" for number in itertools.count(1))
-        self._admin = self._runner.run(asyncpg.connect(cluster.url, ssl=False))
+        self._admin = self.run(asyncpg.connect(cluster.url, ssl=False))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._runner.run(self._admin.close())
+        self.run(self._admin.close())
         self._runner.close()
 
     def migrated_template(self) -> str:
         """Migrate a database once a run, whichever worker comes first, and give its name; it is for copying only."""
-        self._run("select pg_advisory_lock($1)", _TEMPLATE_LOCK)
-        if not self._run("select count(*) from pg_database where datname = $1 and datistemplate", TEMPLATE):
-            self._run(f"drop database if exists {TEMPLATE}")
-            self._run(f"create database {TEMPLATE}")
-            self._runner.run(migrations.upgrade(self._cluster.database(TEMPLATE)))
-            self._run(f"alter database {TEMPLATE} is_template true allow_connections false")
-        self._run("select pg_advisory_unlock($1)", _TEMPLATE_LOCK)
+        self._do("select pg_advisory_lock($1)", _TEMPLATE_LOCK)
+        if not self._do("select count(*) from pg_database where datname = $1 and datistemplate", TEMPLATE):
+            self._do(f"drop database if exists {TEMPLATE}")
+            self._do(f"create database {TEMPLATE}")
+            self.run(migrations.upgrade(self._cluster.database(TEMPLATE)))
+            self._do(f"alter database {TEMPLATE} is_template true allow_connections false")
+        self._do("select pg_advisory_unlock($1)", _TEMPLATE_LOCK)
         return TEMPLATE
 
     def fresh(self, template: str | None) -> Iterator[str]:
         """Give the URL of a new database; drop it afterwards, unless a row in it holds a canary: that fails the test."""
         name = next(self._names)
         url = self._cluster.database(name)
-        self._run(f"create database {name}" + (f" template {template} strategy file_copy" if template else ""))
+        self._do(f"create database {name}" + (f" template {template} strategy file_copy" if template else ""))
         yield url
-        holding = self._runner.run(tables_holding_canaries(url))
-        self._run(f"drop database {name} with (force)")
+        holding = self.run(tables_holding_canaries(url))
+        self._do(f"drop database {name} with (force)")
         assert not holding, f"a canary is in {', '.join(holding)}"
 
-    def _run(self, statement: str, *values: object) -> object:
-        return self._runner.run(self._admin.fetchval(statement, *values))
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for a coroutine on the loop that the connection lives on."""
+        return self._runner.run(work)
+
+    def _do(self, statement: str, *values: object) -> object:
+        return self.run(self._admin.fetchval(statement, *values))
 
 
 async def tables_holding_canaries(url: str) -> list[str]:
