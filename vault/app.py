@@ -12,7 +12,7 @@ from typing import TypeAlias
 from fastapi import FastAPI, Request, Response
 
 from keys.errors import KeysError
-from vault import middleware, problems
+from vault import middleware, openapi, problems
 from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
 from vault.errors import KeysUnavailable
 from vault.logs import configure
@@ -42,11 +42,13 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
         openapi_url="/openapi.json",
         docs_url=None if settings.in_production else "/docs",
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
         lifespan=lifespan,
     )
     for module in (cards, payments, gateway, health):
         app.include_router(module.router)
     problems.install(app)
+    openapi.install(app)
     app.add_exception_handler(KeysError, _keys_failed)
     middleware.install(app, settings)
     app.state.on_withheld = _record_withheld

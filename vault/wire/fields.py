@@ -4,6 +4,7 @@ It refuses to know routes and services. Invariants: an unknown field is refused;
 for card numbers; secrets become sealed types while they are parsed; no refusal carries the value (design section 4).
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -105,6 +106,17 @@ CvvField = Annotated[
     Cvv,
     BeforeValidator(_parsed(Cvv.parse, "cvv_invalid")),
     _write_only("The card verification value. It lives for this one request.", "737"),
+]
+
+
+def _two_digits(value: object) -> str:
+    if not isinstance(value, str) or re.fullmatch(r"[0-9]{2}", value) is None:
+        raise refusal("expiry_invalid")
+    return value
+
+
+TwoDigits = Annotated[
+    str, BeforeValidator(_two_digits), WithJsonSchema({"type": "string", "pattern": "^[0-9]{2}$", "examples": ["03"]})
 ]
 
 

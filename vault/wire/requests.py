@@ -21,6 +21,7 @@ from vault.wire.fields import (
     Reference,
     Region,
     Text64,
+    TwoDigits,
     Typed,
     Url,
     Wire,
@@ -49,8 +50,8 @@ class CardField(Wire):
 
     card_no: CardNumberField
     cvv: CvvField | None = None
-    expiry_month: str
-    expiry_year: str
+    expiry_month: TwoDigits
+    expiry_year: TwoDigits
     cardholder_name: CardholderName | None = None
 
     @model_validator(mode="after")
@@ -92,8 +93,8 @@ class StoreCardRequest(Wire):
 class UpdateCardRequest(Wire):
     """`PATCH /v1/cards/{cardId}`: what is absent stays as it is."""
 
-    expiry_month: str | None = None
-    expiry_year: str | None = None
+    expiry_month: TwoDigits | None = None
+    expiry_year: TwoDigits | None = None
     cardholder_name: CardholderName | None = None
     billing_address: AddressField | None = None
     is_default: bool | None = None

@@ -1,0 +1,99 @@
+"""The OpenAPI document: what FastAPI derives from the routes, plus what it cannot know about ours.
+
+It refuses to invent: scopes come from the routes' own `Access`, codes from the error tree. Invariant: every operation
+says which scopes it needs and that its errors are problem documents (controls.md API-1, API-7).
+"""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from vault.errors import FieldCode, VaultError
+from vault.problems import MEDIA_TYPE, error_classes
+from vault.routes.access import Access
+
+_PROBLEM: Final = "#/components/responses/Problem"
+_HEADERS: Final = {
+    "X-Request-Id": {"description": "The id of the request, as sent or made.", "schema": {"type": "string"}}
+}
+_REPLAYED: Final = {
+    "Idempotent-Replayed": {
+        "description": "`true` when this request only found the payment.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let the application answer with the completed document, made once."""
+    app.openapi = lambda: app.openapi_schema or _made(app)  # type: ignore[method-assign] # the framework's way to do it
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation after its function, in camelCase."""
+    first, *rest = route.name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _made(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    components = document.setdefault("components", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components.get("schemas", {}).pop(unused, None)
+    components.setdefault("schemas", {})["Problem"] = _problem_schema()
+    components["responses"] = {
+        "Problem": {
+            "description": "The request was refused or failed; `code` says why.",
+            "headers": _HEADERS,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    }
+    for entry in iter_route_contexts(app.routes):
+        if isinstance(entry.original_route, APIRoute):
+            for method in entry.original_route.methods or ():
+                _complete(document["paths"][entry.path_format][method.lower()], entry.original_route)
+    app.openapi_schema = document
+    return document
+
+
+def _complete(operation: dict[str, Any], route: APIRoute) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for answer in responses.values():
+        answer["headers"] = _HEADERS | (_REPLAYED if "Payment" in str(answer) else {})
+    responses["default"] = {"$ref": _PROBLEM}
+    scopes = sorted(scope for dependency in route.dependant.dependencies for scope in _scopes_of(dependency.call))
+    if scopes:
+        operation["security"] = [{"ApiKey": scopes}]
+        operation["description"] = f"{operation.get('description', '')}\n\nScope: `{'`, `'.join(scopes)}`."
+
+
+def _scopes_of(call: object) -> frozenset[str]:
+    return frozenset(scope.value for scope in call.scopes) if isinstance(call, Access) else frozenset()
+
+
+def _problem_schema() -> dict[str, Any]:
+    text, codes = {"type": "string"}, sorted({error.code for error in error_classes(VaultError)})
+    field = {
+        "type": "object",
+        "required": ["pointer", "code"],
+        "properties": {"pointer": text, "code": {"type": "string", "enum": sorted(FieldCode)}},
+    }
+    return {
+        "type": "object",
+        "description": "An error (RFC 9457). It never repeats what was sent.",
+        "required": ["type", "title", "status", "code", "detail", "instance", "requestId", "retryable"],
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": text,
+            "status": {"type": "integer"},
+            "code": {"type": "string", "enum": codes},
+            "detail": text,
+            "instance": {"type": "string", "format": "uri"},
+            "requestId": text,
+            "retryable": {"type": "boolean", "description": "The identical request may be sent again."},
+            "errors": {"type": "array", "items": field},
+        },
+    }
