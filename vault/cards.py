@@ -21,12 +21,12 @@ from vault.db import Database, Transaction
 from vault.errors import (
     CardDeleted,
     CardNumberRefused,
-    Conflict,
     CvvNotStorable,
     ExpiryAtGateway,
     FieldCode,
     FieldProblem,
     NotFound,
+    Overloaded,
     StorageNotSupported,
 )
 from vault.ids import Prefix, new_id
@@ -103,7 +103,7 @@ class Cards:
             kept = await self._insert(caller, request, prints) or await self._refresh(caller, request, prints)
             if kept is not None:
                 return kept
-        raise Conflict("The card is being changed by others at this moment: send the request again.")
+        raise Overloaded
 
     async def _insert(self, caller: Caller, request: StoreCardRequest, prints: list[Fingerprint]) -> Kept | None:
         if len(prints) > 1 and await self._known(caller, request, prints):

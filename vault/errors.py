@@ -278,6 +278,6 @@ class DeadlineExceeded(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """The vault is working at its limit and has not begun the request."""
+    """The vault works at its limit, or others keep changing the same thing; the identical request may be sent again."""
 
     code, title, default_retry_after = "overloaded", "The vault is busy", 1

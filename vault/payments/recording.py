@@ -10,7 +10,7 @@ from typing import Final
 from keys.keyring import Keyring
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
-from vault.errors import Conflict
+from vault.errors import Overloaded
 from vault.ids import Prefix, new_id
 from vault.logs import alarm, get_logger
 from vault.payment import Evidence, Kind, Payment, Source, Status, StoreState, Verdict, judge
@@ -51,7 +51,7 @@ class Recorder:
                     payment = await payments.find(session, payment.merchant_id, payment.id) or payment
                 continue
             return payment
-        raise Conflict("The card is being changed by others at this moment.")
+        raise Overloaded
 
     async def _write(
         self, transaction: Transaction, before: Payment, evidence: Evidence, plan: KeepingPlan | None, origin: Origin

@@ -22,12 +22,12 @@ from vault.errors import (
     BuyerMismatch,
     CardDisabled,
     CardExpired,
-    Conflict,
     FieldCode,
     FieldProblem,
     IdempotencyConflict,
     InProgress,
     NotFound,
+    Overloaded,
     RequestInvalid,
 )
 from vault.gateway.limits import Deadline
@@ -89,7 +89,7 @@ class Payments:
             paid = await self._write_and_send(asked, draft, account, call, deadline)
             if paid is not None:
                 return paid
-        raise Conflict("The request could not be written: send it again.")
+        raise Overloaded
 
     async def pay_with_card(
         self, caller: Caller, card_id: str, request: StoredCardPaymentRequest, body: dict[str, object]
@@ -109,7 +109,7 @@ class Payments:
             paid = await self._write_and_send(asked, draft, account, call, deadline)
             if paid is not None:
                 return paid
-        raise Conflict("The card is being changed by others at this moment: send the request again.")
+        raise Overloaded
 
     async def _asked(
         self, caller: Caller, request: PaymentRequest, route: str, body: dict[str, object]
