@@ -30,7 +30,8 @@ from vault.settings import LogFormat
 KEYS: Final = frozenset({
     "event", "level", "time", "source", "dropped",
     "request_id", "trace_id", "merchant_id", "client_id", "card_id", "payment_id", "mandate_id", "capture_id",
-    "refund_id", "event_id", "audit_event_id", "alarm_id", "key_id", "object_id", "operator_id", "approval_id", "endpoint_id",
+    "refund_id", "event_id", "audit_event_id", "alarm_id", "key_id", "object_id", "operator_id", "approval_id",
+    "endpoint_id",
     "method", "route", "status", "duration_ms", "code", "reason", "operation", "outcome", "state", "purpose",
     "pointers", "attempt", "count", "size", "seconds", "sqlstate", "constraint", "result_code", "loop",
     "error", "causes", "places", "function", "version", "environment", "host", "port", "process",
@@ -91,9 +92,8 @@ def get_logger(name: str) -> FilteringBoundLogger:
         _SINK,
         processors=[structlog.contextvars.merge_contextvars, _shape, _render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
         source=name,
-    )
+    ).bind()
     return logger
 
 

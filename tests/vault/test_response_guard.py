@@ -77,12 +77,12 @@ def test_a_body_that_is_no_object_loses_its_value(value: object, left: object) -
     "value",
     [
         {},
-        {"a": "4929 0057 1836 2906"},
-        {"a": "492900571836290749290057183629074"},
+        {"a": "4539 7319 0846 6058"},
+        {"a": f"{CANARY}{CANARY}1"},
         {"a": "20221111194010890100111650285726898"},
-        {"a": [4929, 57, 1836, 2907]},
+        {"a": [4539, 7319, 846, 6057]},
         {"a": "Müller 漢字"},
-        {"maskedCardNo": "************2907", "lastFour": "2907"},
+        {"maskedCardNo": "************6057", "lastFour": "6057"},
     ],
 )
 def test_an_answer_without_a_card_number_is_not_changed_by_a_byte(value: object) -> None:
@@ -142,9 +142,9 @@ TREES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(max_size=3), TREES, max_size=4))
+@given(st.dictionaries(st.text(max_size=3) | st.just(CANARY), TREES, max_size=4))
 def test_no_tree_gets_a_card_number_out(tree: dict[str, Any]) -> None:
-    result = guard(encode(tree) if CANARY not in tree else b"{}")
+    result = guard(encode(tree), exempt=lambda _: False)
 
     assert not contains_pan(result.body.decode())
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 import threading
 import warnings
@@ -16,13 +17,14 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
+from tests.canary import VISA_CANARY
 from vault import middleware, problems
 from vault.logs import _SINK, configure
 from vault.settings import LogFormat, Settings
 
-CANARY = "4929005718362907"
-GROUPED = "4929 0057 1836 2907"
-DASHED = "4929-0057-1836-2907"
+CANARY = VISA_CANARY
+GROUPED = " ".join(re.findall("....", CANARY))
+DASHED = GROUPED.replace(" ", "-")
 
 
 def settings(**changes: Any) -> Settings:
