@@ -1,0 +1,52 @@
+"""JSON as it travels to and from the gateway.
+
+Refuses to know what the members mean. Invariant: what comes in is one UTF-8 object in which every name occurs once
+and every number is finite; what goes out is compact UTF-8. A refusal is `None` and not an exception, because the
+standard library's exceptions keep the whole document in their attributes.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+
+def json_bytes(body: Mapping[str, object]) -> bytes | None:
+    """Write `body` as compact UTF-8; None where JSON has no way to say it (NaN, lone surrogates, foreign types)."""
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def json_object(raw: bytes) -> dict[str, Any] | None:
+    """Read `raw` as one JSON object; None for anything else, duplicate names and NaN included."""
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_each_name_once,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return members
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError("not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
