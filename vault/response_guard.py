@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import Request, Response
+from starlette.background import BackgroundTask, BackgroundTasks
 
 from vault.errors import VaultError
 from vault.logs import alarm, get_logger
@@ -83,9 +84,9 @@ def _key(parent: object, step: str) -> str | int:
 
 
 async def guard_response(request: Request, response: Response) -> Response:
-    """Apply the guard to a JSON answer and report a hit to `app.state.on_withheld(request, pointers)`.
+    """Apply the guard to a JSON answer; a hit is an alarm, and reported to `app.state.on_withheld(request, pointers)`.
 
-    The answer goes out even where the report cannot be kept: its outcome has happened. The alarm is then in the log.
+    The report is made once the answer is out and the request's transaction has ended: it can undo neither.
     """
     body = getattr(response, "body", b"")
     if not body or response.headers.get("content-type") != "application/json":
@@ -94,17 +95,18 @@ async def guard_response(request: Request, response: Response) -> Response:
     if result.withheld:
         response.body = result.body
         response.headers["content-length"] = str(len(result.body))
-        await _report(request, result.withheld)
+        alarm(_log, "pan_withheld", pointers=result.withheld)
+        report = BackgroundTask(_report, request, result.withheld)
+        response.background = BackgroundTasks([task for task in (response.background, report) if task])
     return response
 
 
 async def _report(request: Request, pointers: Sequence[str]) -> None:
     report: Callable[[Request, Sequence[str]], Awaitable[None]] | None
     report = getattr(request.app.state, "on_withheld", None)
+    if report is None:
+        return
     try:
-        if report is not None:
-            await report(request, pointers)
-            return
+        await report(request, pointers)
     except VaultError as error:
         _log.error("response_guard.unreported", exc_info=error)
-    alarm(_log, "pan_withheld", pointers=pointers)

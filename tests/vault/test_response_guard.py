@@ -3,10 +3,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.vault.web import CANARY, DASHED, GROUPED, Log, call, captured, layered
 from vault.errors import DatabaseUnavailable
@@ -160,6 +161,10 @@ def an_app(report: Report | None = None) -> FastAPI:
     async def leak_more(body: dict[str, str]) -> dict[str, str]:
         return {"paymentStatus": "SUCCESS", **body}
 
+    @router.get("/clean")
+    async def clean() -> dict[str, str]:
+        return {"lastFour": CANARY[-4:]}
+
     @router.get("/text")
     async def text() -> Response:
         return Response(b"plain", media_type="text/plain")
@@ -203,14 +208,15 @@ async def test_a_route_with_a_body_is_guarded_too() -> None:
     assert reported == [("/x",)]
 
 
-async def test_a_hit_that_nobody_takes_is_an_alarm() -> None:
+async def test_a_hit_is_an_alarm_although_nobody_takes_the_report() -> None:
     with captured() as log:
-        await call(an_app(), "GET", "/v1/leak")
+        answer = await call(an_app(), "GET", "/v1/leak")
 
+    assert answer.status == 200
     alarms(log)
 
 
-async def test_an_answer_goes_out_although_its_report_is_lost() -> None:
+async def test_an_answer_goes_out_although_its_report_is_refused() -> None:
     async def report(_request: Request, _pointers: Sequence[str]) -> None:
         raise DatabaseUnavailable
 
@@ -222,10 +228,58 @@ async def test_an_answer_goes_out_although_its_report_is_lost() -> None:
     alarms(log)
 
 
+async def test_an_answer_is_out_before_its_report_can_fail() -> None:
+    """The outcome has happened: no failure of the report may stand between it and the caller."""
+    sent: list[Message] = []
+
+    async def report(_request: Request, _pointers: Sequence[str]) -> None:
+        assert sent[-1]["type"] == "http.response.body"
+        raise ValueError("broken")
+
+    app = an_app(report)
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def noted(message: Message) -> None:
+            sent.append(message)
+            await send(message)
+
+        await app(scope, receive, noted)
+
+    with captured() as log, pytest.raises(ValueError, match="broken"):
+        await call(watched, "GET", "/v1/leak")
+
+    assert [message.get("status") for message in sent] == [200, None]
+    assert log.of("http.failed")[0]["error"] == "ValueError"
+    alarms(log)
+
+
+async def test_what_a_route_does_after_its_answer_is_still_done() -> None:
+    done: list[str] = []
+
+    async def report(_request: Request, _pointers: Sequence[str]) -> None:
+        done.append("report")
+
+    app = an_app(report)
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.get("/later")
+    async def later(tasks: BackgroundTasks) -> dict[str, str]:
+        tasks.add_task(done.append, "task")
+        return {"x": CANARY}
+
+    app.include_router(router)
+    await call(app, "GET", "/later")
+
+    assert done == ["task", "report"]
+
+
 def alarms(log: Log) -> None:
     assert [(line["code"], line["pointers"]) for line in log.of("alarm")] == [("pan_withheld", ["/resultMessage"])]
 
 
-@pytest.mark.parametrize(("path", "body"), [("/v1/text", b"plain"), ("/v1/stream", b"{}")])
-async def test_what_is_no_json_body_passes(path: str, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/clean", encode({"lastFour": CANARY[-4:]})), ("/v1/text", b"plain"), ("/v1/stream", b"{}")],
+)
+async def test_a_clean_answer_and_one_that_is_no_json_body_pass(path: str, body: bytes) -> None:
     assert (await call(an_app(), "GET", path)).body == body
