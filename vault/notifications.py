@@ -16,12 +16,12 @@ from vault.directory import Account, Directory
 from vault.errors import InvalidJson, NotificationInvalid
 from vault.gateway.errors import SignatureInvalid
 from vault.gateway.evidence import read_capture_notification, read_payment_notification, result_of
+from vault.gateway.json_text import json_object
 from vault.gateway.signing import string_to_sign, verify
 from vault.logs import alarm, get_logger
 from vault.payment import Evidence
 from vault.payments.recording import Recorder
 from vault.store import alarms, audit, payments
-from vault.strict_json import parse
 
 _log = get_logger(__name__)
 _LONGEST_ID: Final = 64
@@ -53,8 +53,8 @@ class Notifications:
         origin = Origin(ActorKind.GATEWAY, merchant_id, address=message.address, request_id=message.request_id)
         account = await self._directory.account(merchant_id)
         await self._verify(account, message, origin)
-        body = parse(message.body)
-        if not isinstance(body, Mapping):
+        body = json_object(message.body)
+        if body is None:
             raise InvalidJson
         match body.get("notifyType"):
             case "PAYMENT_RESULT" | "PAYMENT_PENDING":

@@ -7,8 +7,11 @@ standard library's exceptions keep the whole document in their attributes.
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def json_bytes(body: Mapping[str, object]) -> bytes | None:
@@ -29,9 +32,25 @@ def json_object(raw: bytes) -> dict[str, Any] | None:
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
+        return storable(value) if isinstance(value, dict) else None
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+
+
+def storable(value: Any) -> Any:
+    """Give the tree with what PostgreSQL and UTF-8 cannot hold (NUL, halves of surrogate pairs) replaced by U+FFFD.
+
+    Refusing such an answer instead would leave its outcome unknown for good.
+    """
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\ufffd", value)
+        case dict():
+            return {storable(name): storable(member) for name, member in value.items()}
+        case list():
+            return [storable(member) for member in value]
+        case _:
+            return value
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -94,3 +94,8 @@ def test_anything_but_one_unambiguous_object_is_refused(raw: bytes) -> None:
 def test_unknown_members_and_values_are_kept() -> None:
     raw = b'{"result":{"resultStatus":"A"},"new":[1.5,null]}'
     assert json_object(raw) == {"result": {"resultStatus": "A"}, "new": [1.5, None]}
+
+
+def test_text_that_a_database_cannot_hold_is_replaced_and_nothing_else() -> None:
+    raw = b'{"a\\u0000b": ["x\\ud800", {"y": "\\u0000"}, "plain", 7, true, null]}'
+    assert json_object(raw) == {"a\ufffdb": ["x\ufffd", {"y": "\ufffd"}, "plain", 7, True, None]}
