@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vault.gateway.json_text import json_bytes, json_object
 
-TEXT = st.text(max_size=8)
+TEXT = st.text(max_size=8).filter(lambda text: "\x00" not in text)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 LISTS = st.lists(LEAVES, max_size=3)
 OBJECTS = st.dictionaries(TEXT, LEAVES | LISTS, max_size=3)
