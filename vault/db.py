@@ -48,7 +48,14 @@ def _translated(error: BaseException) -> Exception:
     return DatabaseUnavailable()
 
 
-_DRIVER_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, exc.SQLAlchemyError, TimeoutError)
+_DRIVER_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    exc.SQLAlchemyError,
+    exc.EmulatedDBAPIException,  # what a refused login becomes: neither of the two above
+    TimeoutError,
+)
 
 
 class Session:
