@@ -1,0 +1,69 @@
+"""The `cardvault` command: the groups put together, and the one place where failures become exit codes.
+
+It refuses to know what commands do. Invariants: a failure that can be explained is one clear message on standard error
+and exit code 1, wrong usage is 2, and no traceback is ever shown; nothing heavy is imported before a command runs.
+"""
+
+import sys
+from types import TracebackType
+
+import click
+
+from ops.cli.clients import clients
+from ops.cli.database import db
+from ops.cli.keys import keys
+from ops.cli.merchants import merchants
+from ops.cli.sandbox import sandbox
+from ops.cli.serving import serve, worker
+
+_FAILED = 1
+
+
+class _Commands(click.Group):
+    """A group that explains what goes wrong in a command."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; whatever is foreseen becomes a message with its mend."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except _foreseen() as error:
+            raise click.ClickException(_explained(error)) from None
+
+
+def _foreseen() -> tuple[type[Exception], ...]:
+    """Give the failures that can be explained; loading them takes time, so it happens only after one."""
+    from ops.cli.failures import FORESEEN
+
+    return FORESEEN
+
+
+def _explained(error: Exception) -> str:
+    from ops.cli.failures import explained
+
+    return explained(error)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, _traceback: TracebackType | None) -> None:
+    """Say what failed and where, never with which values."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" in {place.tb_frame.f_code.co_name}, line {place.tb_lineno}" if place is not None else ""
+    sys.stderr.write(f"Error: unexpected {kind.__name__}{where}; this is a fault of the program\n")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cardvault", prog_name="cardvault")
+def main() -> None:
+    """Cardvault: store cards, make the payments, never give a card number back.
+
+    Settings come from CARDVAULT_* environment variables. Exit codes: 0 done, 1 refused or failed (one message on
+    standard error says why), 2 wrong usage.
+    """
+    sys.excepthook = _uncaught
+
+
+for _command in (serve, worker, sandbox, db, keys, merchants, clients):
+    main.add_command(_command)

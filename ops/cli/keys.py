@@ -1,0 +1,46 @@
+"""`cardvault keys`: make the installation's keys, and look at them.
+
+It refuses to know key material. Invariant: keys that exist are never replaced by `init`.
+"""
+
+import click
+
+from ops.cli.output import json_option, remark, show_record, show_table
+
+
+@click.group()
+def keys() -> None:
+    """Make and watch the installation's keys."""
+
+
+@keys.command()
+@json_option
+def init(*, as_json: bool) -> None:
+    """Make the keystore of CARDVAULT_SEAL, the root key and the installation's own data key.
+
+    An existing keystore file is used as it is; an installation that has keys is refused.
+    """
+    from ops.cli.operating import operator_origin, with_database
+    from vault import custody
+    from vault.ids import key_name
+
+    root = with_database(lambda settings, database: custody.initialise(settings, database, operator_origin()))
+    show_record({"rootKeyId": key_name(root)}, as_json=as_json)
+    remark("Keep copies of the keystore file and of its passphrase, apart from each other and from the database.")
+
+
+@keys.command()
+@json_option
+def status(*, as_json: bool) -> None:
+    """Show the root keys, whether they open, and the data keys with their use against the limit."""
+    from ops.cli.operating import with_database
+    from ops.key_status import read_status
+
+    state = with_database(read_status)
+    if as_json:
+        show_record(state.as_record(), as_json=True)
+        return
+    show_table([root.as_record() for root in state.roots], ("rootKeyId", "version", "seal", "opens"), as_json=False)
+    click.echo()
+    columns = ("merchantId", "purpose", "state", "keys", "oldest", "usedPercent")
+    show_table([ring.as_record() for ring in state.rings], columns, as_json=False)

@@ -1,0 +1,133 @@
+"""`cardvault merchants`: make, list, show and change the tenants of the vault.
+
+It refuses to know how keys are sealed. Invariant: a private key comes from a file or standard input, never from the
+command line, which every account of the machine can read.
+"""
+
+from collections.abc import Callable
+from typing import IO, Any
+
+import click
+
+from ops.cli.output import json_option, show_record, show_table
+
+_COLUMNS = ("merchantId", "name", "status", "gatewayClientId")
+_Command = Callable[..., Any]
+
+
+def _defaults(command: _Command) -> _Command:
+    """Give a command the options for a merchant's defaults."""
+    options = (
+        click.option("--payment-redirect-url", metavar="URL", help="Where buyers return to after 3DS."),
+        click.option("--settlement-currency", metavar="CODE", help="The currency in which the gateway settles."),
+        click.option("--merchant-region", metavar="CC", help="The merchant's region, for example BR."),
+        click.option(
+            "--reference-policy",
+            type=click.Choice(["observe", "reject"]),
+            help="What happens to the merchant's own ids that look like card numbers.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def merchants() -> None:
+    """Make, list, show and change merchants."""
+
+
+@merchants.command()
+@click.option("--name", required=True, help="A name for people.")
+@click.option("--gateway-client-id", required=True, metavar="ID", help="The client id that the gateway gave.")
+@click.option(
+    "--gateway-private-key-file",
+    required=True,
+    type=click.File("r"),
+    metavar="PATH",
+    help="The merchant's RSA private key, PEM or bare base64; - reads standard input.",
+)
+@click.option(
+    "--gateway-public-key-file",
+    required=True,
+    type=click.File("r"),
+    metavar="PATH",
+    help="The gateway's RSA public key, PEM or bare base64.",
+)
+@click.option("--key-version", default="1", show_default=True, help="The version of both keys at the gateway.")
+@_defaults
+@json_option
+def create(
+    name: str,
+    gateway_client_id: str,
+    gateway_private_key_file: IO[str],
+    gateway_public_key_file: IO[str],
+    key_version: str,
+    **rest: Any,
+) -> None:
+    """Make a merchant with keys of its own; its gateway keys are checked and sealed."""
+    from ops.cli.operating import with_onboarding
+    from ops.merchants import merchant_record, settings_from
+    from vault.directory import GatewayKeys
+    from vault.onboarding import NewMerchant
+
+    as_json = rest.pop("as_json")
+    public_keys = {key_version: gateway_public_key_file.read()}
+    new = NewMerchant(
+        name,
+        gateway_client_id,
+        GatewayKeys(gateway_private_key_file.read(), key_version, public_keys),
+        settings_from({}, rest),
+    )
+    show_record(merchant_record(with_onboarding(lambda onboarding: onboarding.create_merchant(new))), as_json=as_json)
+
+
+@merchants.command(name="list")
+@json_option
+def listed(*, as_json: bool) -> None:
+    """List all merchants."""
+    from ops.cli.operating import with_onboarding
+    from ops.merchants import merchant_record
+
+    found = with_onboarding(lambda onboarding: onboarding.merchants())
+    show_table([merchant_record(merchant) for merchant in found], _COLUMNS, as_json=as_json)
+
+
+@merchants.command()
+@click.argument("merchant_id")
+@json_option
+def show(merchant_id: str, *, as_json: bool) -> None:
+    """Show a merchant, with the address that its gateway notifications go to."""
+    from ops.cli.operating import with_onboarding
+    from ops.merchants import find_merchant, merchant_record
+
+    merchant = with_onboarding(lambda onboarding: find_merchant(onboarding, merchant_id))
+    show_record(merchant_record(merchant), as_json=as_json)
+
+
+@merchants.command()
+@click.argument("merchant_id")
+@click.option("--name", help="A new name.")
+@click.option("--enable", is_flag=True, help="Let a disabled merchant work again.")
+@_defaults
+@json_option
+def update(merchant_id: str, *, name: str | None, enable: bool, as_json: bool, **rest: Any) -> None:
+    """Change a merchant's name, state or defaults; what is not given stays."""
+    from ops.cli.operating import with_onboarding
+    from ops.merchants import Change, change_merchant, merchant_record
+
+    change = Change(name, True if enable else None, rest)
+    merchant = with_onboarding(lambda onboarding: change_merchant(onboarding, merchant_id, change))
+    show_record(merchant_record(merchant), as_json=as_json)
+
+
+@merchants.command()
+@click.argument("merchant_id")
+@json_option
+def disable(merchant_id: str, *, as_json: bool) -> None:
+    """Refuse everything that a merchant's clients ask for, within seconds; nothing is deleted."""
+    from ops.cli.operating import with_onboarding
+    from ops.merchants import Change, change_merchant, merchant_record
+
+    merchant = with_onboarding(lambda onboarding: change_merchant(onboarding, merchant_id, Change(active=False)))
+    show_record(merchant_record(merchant), as_json=as_json)

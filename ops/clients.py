@@ -1,0 +1,88 @@
+"""API clients as an operator's command shows and changes them.
+
+It refuses to know the command line and how secrets are kept. Invariant: a record holds no secret.
+"""
+
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from ops.refusal import Refused
+from vault.api_secret import ApiSecret
+from vault.auth import Scope
+from vault.errors import NotFound
+from vault.onboarding import NewClient, Onboarding
+from vault.store.merchants import ClientRow
+
+_Result = TypeVar("_Result")
+
+
+def every_scope() -> tuple[str, ...]:
+    """Give all scopes."""
+    return tuple(scope.value for scope in Scope)
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a moment in ISO 8601, UTC where no zone is given; raises `Refused`, also for the past."""
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused("a moment is written as 2030-01-31T00:00:00Z") from None
+    aware = read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+    if aware <= datetime.now(UTC):
+        raise Refused("the client would have ended before it began: give a moment in the future")
+    return aware
+
+
+def client_record(client: ClientRow) -> dict[str, Any]:
+    """Give the fields of a client that are shown."""
+    return {
+        "clientId": client.id,
+        "merchantId": client.merchant_id,
+        "name": client.name,
+        "status": _status(client),
+        "scopes": list(client.scopes),
+        "cidrs": list(client.cidrs),
+        "expiresAt": _text(client.expires_at),
+        "revokedAt": _text(client.revoked_at),
+        "createdAt": _text(client.created_at),
+    }
+
+
+async def create_client(onboarding: Onboarding, new: NewClient) -> tuple[ClientRow, ApiSecret]:
+    """Make a client; raises `Refused` when there is no such merchant."""
+    return await _found(onboarding.create_client(new), "no merchant has this id: see cardvault merchants list")
+
+
+async def rotate_client(onboarding: Onboarding, client_id: str, overlap_seconds: float) -> ApiSecret:
+    """Give a client a new secret; raises `Refused` when there is no such client."""
+    return await _found(onboarding.rotate_client(client_id, overlap_seconds=overlap_seconds), _NO_CLIENT)
+
+
+async def revoke_client(onboarding: Onboarding, client_id: str) -> bool:
+    """End a client, False when it had ended; raises `Refused` when there is no such client."""
+    return await _found(onboarding.revoke_client(client_id), _NO_CLIENT)
+
+
+_NO_CLIENT = "no API client has this id: see cardvault clients list"
+
+
+async def _found(work: Awaitable[_Result], otherwise: str) -> _Result:
+    try:
+        return await work
+    except NotFound:
+        raise Refused(otherwise) from None
+
+
+def _status(client: ClientRow) -> str:
+    if client.revoked_at is not None:
+        return "REVOKED"
+    if client.expires_at is not None and client.expires_at <= datetime.now(UTC):
+        return "EXPIRED"
+    return "ACTIVE"
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at is not None else None

@@ -1,0 +1,64 @@
+"""Asks why a database cannot be used, for commands that have to tell an operator what to do.
+
+It refuses to know the vault's tables. Invariant: what it says names a cause, never an address, a password or a
+driver's text.
+"""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+
+from vault.migrations.guards import APP, OPERATOR
+
+_PATIENCE: Final = 5.0
+
+
+async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Open a plain connection with the login of a URL, in its own role."""
+    return await asyncpg.connect(url, timeout=_PATIENCE)
+
+
+def reason_unreachable(url: str) -> str | None:
+    """Say why nobody can work with this database under this login, or None when everything needed is there."""
+    return asyncio.run(why_unusable(url))
+
+
+async def why_unusable(url: str) -> str | None:
+    """Say why nobody can work with this database under this login, or None when everything needed is there."""
+    reason = await why_no_connection(url)
+    if reason is not None:
+        return reason
+    connection = await connect(url)
+    try:
+        return await _missing_role(connection)
+    finally:
+        await connection.close()
+
+
+async def why_no_connection(url: str) -> str | None:
+    """Say why no connection can be had under this login, or None."""
+    try:
+        connection = await connect(url)
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        return "it refuses the login; check user and password"
+    except asyncpg.InvalidCatalogNameError:
+        return "there is no database of that name; create it"
+    except asyncpg.TooManyConnectionsError:
+        return "it has no connection left; raise max_connections or lower CARDVAULT_POOL_SIZE"
+    except asyncpg.CannotConnectNowError:
+        return "it is starting up or shutting down; try again"
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError):
+        return "nothing answers there; check host and port, and whether PostgreSQL runs"
+    await connection.close()
+    return None
+
+
+async def _missing_role(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+    known = await connection.fetchval("select count(*) from pg_roles where rolname = any($1)", [APP, OPERATOR])
+    if known < len((APP, OPERATOR)):
+        return "the vault's roles do not exist there; run cardvault db upgrade first"
+    member = await connection.fetchval(
+        "select pg_has_role(current_user, $1, 'member') or pg_has_role(current_user, $2, 'member')", APP, OPERATOR
+    )
+    return None if member else "its login is a member of neither cardvault_app nor cardvault_operator; grant one"

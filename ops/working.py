@@ -1,0 +1,37 @@
+"""Runs the worker's loops in a process of its own.
+
+It refuses to know what the loops do. Invariant: SIGTERM and SIGINT end it after the work in hand.
+"""
+
+import asyncio
+import os
+import signal
+from typing import Final
+
+from vault.logs import configure
+from vault.services import Services, running_services
+from vault.settings import Settings, load_settings
+from vault.worker.loop import Loop, reconciliation, run
+
+_LONGEST_IDLE: Final = 1.0
+
+
+def run_worker() -> None:
+    """Work until SIGTERM or SIGINT; raises what keeps the services from opening."""
+    settings = load_settings(os.environ)
+    configure(settings.log_format)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running_services(settings) as services:
+        await run(_loops(services), stop)
+
+
+def _loops(services: Services) -> tuple[Loop, ...]:
+    idle = min(_LONGEST_IDLE, services.settings.inquiry_first)
+    return (reconciliation(services.reconciler, idle=idle),)
