@@ -35,6 +35,7 @@ from vault.settings import Settings
 OPERATOR_ORIGIN = Origin(ActorKind.OPERATOR, "tests")
 PASSPHRASE = "correct horse battery staple"
 REDIRECT = "https://shop.example/back"
+_SCHEMA: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
         values = {"gateway_url": sandbox.url, "public_url": url} | changes
         settings = settings_for(blueprint.folder, database_url, **values)
         app = create_app(settings)
+        app.openapi_schema = _schema(app)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
         task = asyncio.create_task(server.serve(sockets=[socket]))
         stack.push_async_callback(_stopped, server, task)
@@ -191,6 +193,13 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
             httpx2.AsyncClient(base_url=url, headers=blueprint.tenants[0].headers, timeout=30)
         )
         yield Installation(settings, app.state.services, sandbox, sandbox_api, api, blueprint.tenants, app)
+
+
+def _schema(app: FastAPI) -> dict[str, Any]:
+    """Give the application's description, made once: it takes longer than anything else at the start."""
+    if not _SCHEMA:
+        _SCHEMA.update(app.openapi())
+    return _SCHEMA
 
 
 async def _stopped(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:

@@ -4,23 +4,28 @@ It refuses to know HTTP and SQL. Invariants: the same buyer and number are the s
 deleted card has no ciphertext, no fingerprint and no buyer (design sections 3 and 4).
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from keys.errors import KeyUnavailable
-from keys.keyring import Envelope, Fingerprint, Keyring, Location, Purpose
+from keys.keyring import Envelope, Fingerprint, Keyring, Purpose
 from vault.audit.events import Event, EventType, Origin
 from vault.auth import Caller
-from vault.card import Pan
-from vault.card_policy import CardPolicy, refuses
+from vault.card_intake import (
+    card_location,
+    check_policy,
+    check_references,
+    consent_evidence,
+    face_of_pan,
+    profile_of,
+)
+from vault.card_policy import CardPolicy
 from vault.db import Database, Transaction
+from vault.directory import Directory
 from vault.errors import (
     CardDeleted,
-    CardNumberRefused,
     CvvNotStorable,
     ExpiryAtGateway,
     FieldCode,
@@ -31,13 +36,17 @@ from vault.errors import (
 )
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
+from vault.pan_detector import contains_pan
 from vault.store import audit, cards, payments
 from vault.store.cards import CardChange, NewCard, Page
-from vault.stored_card import CardFace, CardStatus, SecretKind, Storage, StoredCard
-from vault.wire.orders import AddressField
-from vault.wire.requests import CardField, ConsentField, StoreCardRequest, UpdateCardRequest
+from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
+from vault.wire.requests import StoreCardRequest, UpdateCardRequest
 
 _REPEATS = 4
+
+
+class _Outdated(Exception):
+    """What was sealed no longer fits the card, or its key is retired: begin again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +57,12 @@ class Kept:
     created: bool
 
 
-def card_location(merchant_id: str, card_id: str, kind: SecretKind) -> Location:
-    """Say where a card's secret belongs; it opens nowhere else."""
-    return Location(merchant_id, "card_secret", card_id, kind)
-
-
-def profile_of(card: CardField, billing_address: AddressField | None) -> bytes | None:
-    """Give what is sealed of the holder's name and address, or None when neither was sent."""
-    parts = {"cardholderName": card.cardholder_name, "billingAddress": billing_address}
-    profile = {name: part.wire() for name, part in parts.items() if part is not None}
-    return orjson.dumps(profile) if profile else None
-
-
-def consent_evidence(consent: ConsentField | None) -> dict[str, Any] | None:
-    """Give what is kept of a consent: the hash of the text, when, and from where (controls.md COF-1)."""
-    if consent is None:
-        return None
-    return {
-        "textSha256": hashlib.sha256(consent.text.encode()).hexdigest(),
-        "acceptedAt": consent.accepted_at.isoformat(),
-        "clientIp": consent.client_ip,
-    }
-
-
-def face_of_pan(pan: Pan, card: CardField, fingerprint: Fingerprint) -> CardFace:
-    """Give what may be shown of a card that was just typed."""
-    return CardFace(pan.brand, pan.masked, pan.bin, pan.last_four, card.expiry, fingerprint.value, fingerprint.key_id)
-
-
-def check_policy(policy: CardPolicy, pan: Pan) -> None:
-    """Refuse a number that this installation does not take (controls.md STO-7)."""
-    if refuses(policy, pan):
-        raise CardNumberRefused(errors=[FieldProblem("/card/cardNo", FieldCode.CARD_NUMBER_REFUSED)])
-
-
 class Cards:
     """The service behind `/v1/cards` and `/v1/buyers`."""
 
-    def __init__(self, database: Database, keyring: Keyring, policy: CardPolicy) -> None:
+    def __init__(self, database: Database, keyring: Keyring, directory: Directory, policy: CardPolicy) -> None:
         self._database = database
+        self._directory = directory
         self._keyring = keyring
         self._policy = policy
         self._opener = Opener(database, keyring)
@@ -98,8 +74,11 @@ class Cards:
         if request.card.cvv is not None:
             raise CvvNotStorable(errors=[FieldProblem("/card/cvv", FieldCode.CVV_NOT_STORABLE)])
         check_policy(self._policy, request.card.card_no)
-        prints = await self._keyring.fingerprints(caller.merchant_id, request.card.card_no)
+        if contains_pan(request.reference_buyer_id):
+            merchant = await self._directory.merchant(caller.merchant_id)
+            check_references(merchant, [("/referenceBuyerId", request.reference_buyer_id)])
         for _ in range(_REPEATS):
+            prints = await self._keyring.fingerprints(caller.merchant_id, request.card.card_no)
             kept = await self._insert(caller, request, prints) or await self._refresh(caller, request, prints)
             if kept is not None:
                 return kept
@@ -122,14 +101,14 @@ class Cards:
             EventType.CARD_STORED, caller.origin, caller.merchant_id, (card_id,), details={"storage": Storage.VAULT}
         )
         async with self._database.session() as session:
-            done = await cards.insert(session, new, event)
+            done = await cards.insert(session, new, event, also_active=[prints[0].key_id])
             if not done.created:
                 if not done.keys_active:
                     self._forget_keys(caller.merchant_id)
                 return None
             card = await cards.find(session, caller.merchant_id, card_id)
         if card is not None and request.is_default:
-            card = await self._change(caller.origin, caller.merchant_id, card_id, CardChange(is_default=True))
+            card = await self._change(caller.origin, card, CardChange(is_default=True))
         return Kept(card, created=True) if card else None
 
     async def _known(self, caller: Caller, request: StoreCardRequest, prints: list[Fingerprint]) -> StoredCard | None:
@@ -153,8 +132,8 @@ class Cards:
             return Kept(known, created=False)
         secrets = await self._sealed(caller.merchant_id, known.id, request)
         try:
-            card = await self._change(caller.origin, caller.merchant_id, known.id, change, secrets)
-        except (CardDeleted, KeyUnavailable):
+            card = await self._change(caller.origin, known, change, secrets)
+        except (CardDeleted, _Outdated):
             return None
         return Kept(card, created=False)
 
@@ -204,21 +183,27 @@ class Cards:
 
     async def update(self, caller: Caller, card_id: str, request: UpdateCardRequest) -> StoredCard:
         """Change what may change; a new expiry is refused where the gateway holds the card (design section 4)."""
-        card = await self.get(caller, card_id)
-        if request.expiry is not None and SecretKind.TOKEN in card.secrets:
-            raise ExpiryAtGateway
-        secrets: dict[SecretKind, Envelope] = {}
-        if request.cardholder_name is not None or request.billing_address is not None:
-            profile = await self._profile(caller, card)
-            for name, value in (
-                ("cardholderName", request.cardholder_name),
-                ("billingAddress", request.billing_address),
-            ):
-                if value is not None:
-                    profile[name] = value.wire()
-            secrets[SecretKind.PROFILE] = await self._sealed_profile(caller.merchant_id, card_id, orjson.dumps(profile))
         change = CardChange(expiry=request.expiry, is_default=request.is_default)
-        return await self._change(caller.origin, caller.merchant_id, card_id, change, secrets)
+        for _ in range(_REPEATS):
+            card = await self.get(caller, card_id)
+            if request.expiry is not None and SecretKind.TOKEN in card.secrets:
+                raise ExpiryAtGateway
+            secrets = await self._new_profile(caller, card, request)
+            try:
+                return await self._change(caller.origin, card, change, secrets)
+            except _Outdated:
+                continue
+        raise Overloaded("The card is being changed by others at this moment.")
+
+    async def _new_profile(
+        self, caller: Caller, card: StoredCard, request: UpdateCardRequest
+    ) -> dict[SecretKind, Envelope]:
+        parts = {"cardholderName": request.cardholder_name, "billingAddress": request.billing_address}
+        new = {name: part.wire() for name, part in parts.items() if part is not None}
+        if not new:
+            return {}
+        profile = orjson.dumps(await self._profile(caller, card) | new)
+        return {SecretKind.PROFILE: await self._sealed_profile(caller.merchant_id, card.id, profile)}
 
     async def _profile(self, caller: Caller, card: StoredCard) -> dict[str, Any]:
         envelope = card.secrets.get(SecretKind.PROFILE)
@@ -231,21 +216,23 @@ class Cards:
     async def _change(
         self,
         origin: Origin,
-        merchant_id: str,
-        card_id: str,
+        card: StoredCard,
         change: CardChange,
         secrets: Mapping[SecretKind, Envelope] | None = None,
     ) -> StoredCard:
+        """Write a change; raises `_Outdated` when `secrets` were made of an older state or with a retired key."""
         async with self._database.transaction() as transaction:
-            card = await self._locked(transaction, merchant_id, card_id, all_of_buyer=bool(change.is_default))
+            locked = await self._locked(transaction, card.merchant_id, card.id, all_of_buyer=bool(change.is_default))
             if change.empty and not secrets:
-                return card
-            if secrets and not await cards.put_secrets(transaction, merchant_id, card_id, secrets):
-                self._forget_keys(merchant_id)
-                raise KeyUnavailable
-            await cards.update(transaction, card, change)
-            await audit.append(transaction, Event(EventType.CARD_UPDATED, origin, merchant_id, (card_id,)))
-            changed = await cards.find(transaction, merchant_id, card_id)
+                return locked
+            if secrets and locked.secrets != card.secrets:
+                raise _Outdated
+            if secrets and not await cards.put_secrets(transaction, card.merchant_id, card.id, secrets):
+                self._forget_keys(card.merchant_id)
+                raise _Outdated
+            await cards.update(transaction, locked, change)
+            await audit.append(transaction, Event(EventType.CARD_UPDATED, origin, card.merchant_id, (card.id,)))
+            changed = await cards.find(transaction, card.merchant_id, card.id)
         return _live(changed)
 
     @staticmethod
@@ -277,6 +264,8 @@ class Cards:
                 await audit.append(
                     transaction, Event(EventType.CARD_DELETED, caller.origin, caller.merchant_id, (card_id,))
                 )
+            if not paid and not erased:
+                return
             await audit.append(
                 transaction,
                 Event(

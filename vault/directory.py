@@ -11,10 +11,12 @@ import orjson
 
 from keys.keyring import Envelope, Keyring, Location, Purpose
 from keys.lru import Lru
+from vault.audit.events import Origin
 from vault.db import Database
 from vault.errors import NotFound
 from vault.gateway.signing import GatewayCredentials, load_private_key, load_public_key
 from vault.merchant import Merchant
+from vault.opening import Opener
 from vault.store import merchants
 
 _CACHED: Final = 512
@@ -59,23 +61,31 @@ class Directory:
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
-        self._keyring = keyring
-        self._opened: Lru[bytes, GatewayCredentials] = Lru(_CACHED)
+        self._opener = Opener(database, keyring)
+        self._opened: Lru[tuple[str, str, bytes], GatewayCredentials] = Lru(_CACHED)
 
-    async def account(self, merchant_id: str) -> Account:
-        """Give a merchant with opened credentials; raises `NotFound`."""
+    async def merchant(self, merchant_id: str) -> Merchant:
+        """Give a merchant; raises `NotFound`."""
         async with self._database.session() as session:
             merchant = await merchants.find(session, merchant_id)
         if merchant is None:
             raise NotFound
-        return Account(merchant, await self._credentials(merchant))
+        return merchant
 
-    async def _credentials(self, merchant: Merchant) -> GatewayCredentials:
-        known = self._opened.get(merchant.gateway_credentials)
-        if known is not None and known.client_id == merchant.gateway_client_id:
+    async def account(self, merchant_id: str, origin: Origin) -> Account:
+        """Give a merchant with opened credentials; raises `NotFound`, `IntegrityFailure` or `KeysUnavailable`."""
+        merchant = await self.merchant(merchant_id)
+        return Account(merchant, await self._credentials(merchant, origin))
+
+    async def _credentials(self, merchant: Merchant, origin: Origin) -> GatewayCredentials:
+        # What was opened for one merchant and client id is not there for another one that holds the same envelope.
+        place = (merchant.id, merchant.gateway_client_id, merchant.gateway_credentials)
+        known = self._opened.get(place)
+        if known is not None:
             return known
-        opened = orjson.loads((await self._keyring.open(merchant.gateway_credentials, _location(merchant.id))).reveal())
+        sealed = await self._opener.open(merchant.gateway_credentials, _location(merchant.id), origin)
+        opened = orjson.loads(sealed.reveal())
         keys = GatewayKeys(opened["privateKey"], opened["keyVersion"], opened["publicKeys"])
         credentials = keys.credentials(merchant.gateway_client_id)
-        self._opened.put(merchant.gateway_credentials, credentials)
+        self._opened.put(place, credentials)
         return credentials

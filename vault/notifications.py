@@ -6,20 +6,19 @@ again (design section 3; antom-api.md 1.7).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
 from vault.db import Database
 from vault.directory import Account, Directory
-from vault.errors import InvalidJson, NotificationInvalid
+from vault.errors import InvalidJson, NotFound, NotificationInvalid
 from vault.gateway.errors import SignatureInvalid
 from vault.gateway.evidence import read_capture_notification, read_payment_notification, result_of
 from vault.gateway.json_text import json_object
 from vault.gateway.signing import string_to_sign, verify
 from vault.logs import alarm, get_logger
-from vault.payment import Evidence
 from vault.payments.recording import Recorder
 from vault.store import alarms, audit, payments
 
@@ -49,10 +48,14 @@ class Notifications:
         self._path = urlsplit(public_url).path.rstrip("/")
 
     async def receive(self, merchant_id: str, message: Message) -> None:
-        """Verify and record; returns once it is committed. Raises `NotFound`, `NotificationInvalid`, `InvalidJson`."""
-        origin = Origin(ActorKind.GATEWAY, merchant_id, address=message.address, request_id=message.request_id)
-        account = await self._directory.account(merchant_id)
+        """Verify and record; returns once it is committed. Raises `NotificationInvalid` or `InvalidJson`."""
+        origin = Origin(ActorKind.GATEWAY, address=message.address, request_id=message.request_id)
+        try:
+            account = await self._directory.account(merchant_id, origin)
+        except NotFound:
+            await self._refuse("", "merchant_unknown", origin)
         await self._verify(account, message, origin)
+        origin = replace(origin, actor_id=account.credentials.client_id)
         body = json_object(message.body)
         if body is None:
             raise InvalidJson
@@ -76,12 +79,14 @@ class Notifications:
                 reason = error.fault.value
             else:
                 return
-        event = Event(
-            EventType.ACCESS_DENIED, origin, account.merchant.id, (), Outcome.DENIED, f"notification_{reason}"
-        )
+        await self._refuse(account.merchant.id, reason, origin)
+
+    async def _refuse(self, merchant_id: str, reason: str, origin: Origin) -> NoReturn:
+        """Refuse without saying why, nor whether there is such a merchant."""
+        event = Event(EventType.ACCESS_DENIED, origin, merchant_id, (), Outcome.DENIED, f"notification_{reason}")
         async with self._database.session() as session:
             await audit.append(session, event)
-        _log.warning("notification.refused", merchant_id=account.merchant.id, reason=reason)
+        _log.warning("notification.refused", merchant_id=merchant_id, reason=reason)
         raise NotificationInvalid
 
     async def _payment(self, account: Account, body: Mapping[str, Any], origin: Origin) -> None:
@@ -97,11 +102,11 @@ class Notifications:
 
     async def _capture(self, account: Account, body: Mapping[str, Any], origin: Origin) -> None:
         gateway_id = body.get("paymentId")
-        evidence: Evidence | None = read_capture_notification(body)
         payment = None
         if isinstance(gateway_id, str) and len(gateway_id) <= _LONGEST_ID:
             async with self._database.session() as session:
                 payment = await payments.find_by_gateway_id(session, account.merchant.id, gateway_id)
+        evidence = read_capture_notification(body, payment) if payment else None
         if payment is None or evidence is None:
             await self._orphan(account, body, origin, "notification_orphan")
             return

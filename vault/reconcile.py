@@ -75,7 +75,7 @@ class Reconciler:
         if payment.status is Status.CREATED and payment.read_at < payment.send_deadline:
             await self._later(payment, due, (payment.send_deadline - payment.read_at).total_seconds())
             return payment
-        account = await self._directory.account(due.merchant_id)
+        account = await self._directory.account(due.merchant_id, WORKER)
         after = await self._ask(account, payment)
         if unresolved(after):
             await self._look_again(after, due)

@@ -6,6 +6,7 @@ It refuses to know HTTP. Invariant: nothing here is global; two installations ca
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from keys.keyring import Keyring
 from vault.auth import Authenticator
@@ -15,6 +16,7 @@ from vault.custody import open_keyring
 from vault.db import Database
 from vault.directory import Directory
 from vault.gateway.client import GatewayClient
+from vault.gateway.limits import Timeouts
 from vault.migrations.guards import APP
 from vault.notifications import Notifications
 from vault.payments.cancelling import Canceller
@@ -24,6 +26,8 @@ from vault.payments.sending import Sender
 from vault.payments.service import Payments, Tools
 from vault.reconcile import Pace, Reconciler
 from vault.settings import Settings
+
+_LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         keyring = await open_keyring(settings, database)
         client = GatewayClient(
             settings.gateway_url,
+            timeouts=_timeouts(settings.gateway_timeout),
             ca_file=settings.gateway_ca_file,
             allow_plain_http=not settings.in_production,
         )
@@ -62,12 +67,19 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         await database.close()
 
 
+def _timeouts(answer: float) -> Timeouts:
+    """Derive the phases of a call from the longest wait for an answer: none of them may take longer."""
+    usual = Timeouts()
+    connect, tls, send = (min(each, answer) for each in (usual.connect, usual.tls, usual.send))
+    return Timeouts(connect=connect, tls=tls, send=send, answer=answer, total=connect + tls + send + answer)
+
+
 def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
     directory = Directory(database, keyring)
     recorder = Recorder(database, keyring, first_inquiry_seconds=settings.inquiry_first)
     sender = Sender(client)
     canceller = Canceller(database, directory, sender, recorder)
-    cards = Cards(database, keyring, settings.card_policy)
+    cards = Cards(database, keyring, directory, settings.card_policy)
     tools = Tools(
         database=database,
         keyring=keyring,
@@ -80,7 +92,8 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         sender_seconds=settings.sender_deadline,
         public_url=settings.public_url.rstrip("/"),
     )
-    pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace)
+    lease = _LEASE_CALLS * settings.gateway_timeout
+    pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
     return Services(
         settings=settings,
         database=database,

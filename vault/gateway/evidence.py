@@ -94,16 +94,18 @@ def read_payment_notification(body: Mapping[str, Any], payment: Payment) -> Evid
     return _evidence(body, payment, Source.NOTIFICATION, status, result)
 
 
-def read_capture_notification(body: Mapping[str, Any]) -> Evidence | None:
-    """Say what `notifyCapture` is evidence of (antom-api.md 2.11); None when it cannot be read."""
+def read_capture_notification(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
+    """Say what `notifyCapture` is evidence of (antom-api.md 2.11); None when it cannot be read.
+
+    A capture of another currency, or of more than was authorised, is not bound to the payment.
+    """
     result = result_of(body)
-    seen = result and _capture(
-        body.get("captureRequestId"),
-        body.get("captureId"),
-        {"S": "SUCCESS", "F": "FAIL"}.get(result.status),
-        body.get("captureAmount"),
-    )
-    return Evidence(Source.NOTIFICATION, None, captures=(seen,)) if seen else None
+    status = {"S": "SUCCESS", "F": "FAIL"}.get(result.status) if result else None
+    seen = _capture(body.get("captureRequestId"), body.get("captureId"), status, body.get("captureAmount"))
+    if seen is None:
+        return None
+    fits = seen.amount.currency == payment.amount.currency and seen.amount.minor <= payment.amount.minor
+    return Evidence(Source.NOTIFICATION, None, captures=(seen,), bound=fits)
 
 
 def _evidence(

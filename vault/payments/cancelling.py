@@ -43,7 +43,7 @@ class Canceller:
         payment = await self._intend(payment, caller.origin)
         if not payment.status.final:
             return payment
-        account = await self._directory.account(caller.merchant_id)
+        account = await self._directory.account(caller.merchant_id, caller.origin)
         outcome = await self.carry_out(account, payment, caller.origin)
         if isinstance(outcome, Result):
             raise AlreadyCaptured if outcome.code == "ORDER_STATUS_INVALID" else PaymentNotCancellable

@@ -13,12 +13,11 @@ import orjson
 
 from keys.keyring import Envelope, Fingerprint, Keyring, Label, Purpose
 from vault.auth import Caller
-from vault.cards import consent_evidence, face_of_pan, profile_of
-from vault.errors import FieldCode, FieldProblem, PanInFreeText, RequestInvalid
+from vault.card_intake import consent_evidence, face_of_pan, profile_of
+from vault.errors import FieldCode, FieldProblem, RequestInvalid
 from vault.ids import Prefix, new_id
-from vault.merchant import Merchant, ReferencePolicy
+from vault.merchant import Merchant
 from vault.money import Amount, AmountFault, AmountInvalid
-from vault.pan_detector import contains_pan
 from vault.payment import Credential, Kind
 from vault.payments.keeping import payment_location
 from vault.store.payments import Draft
@@ -48,15 +47,6 @@ def amount_of(request: PaymentRequest) -> Amount:
     except AmountInvalid as error:
         pointer, code = _AMOUNT_POINTER[error.code]
     raise RequestInvalid(errors=[FieldProblem(pointer, code)])
-
-
-def check_references(merchant: Merchant, request: PaymentRequest) -> None:
-    """Refuse a merchant's own id that looks like a card number, where the merchant wants that."""
-    if merchant.settings.reference_policy is ReferencePolicy.OBSERVE:
-        return
-    hits = [FieldProblem(at, FieldCode.PAN_IN_FREE_TEXT) for at, text in request.references() if contains_pan(text)]
-    if hits:
-        raise PanInFreeText(errors=hits)
 
 
 class Drafter:

@@ -11,7 +11,7 @@ from keys.keyring import Envelope, Keyring, Location, Purpose
 from keys.sealed import Plaintext
 from vault.audit.events import Event, EventType, Origin
 from vault.card import CardToken
-from vault.cards import card_location
+from vault.card_intake import card_location
 from vault.db import Database, Session, Transaction
 from vault.ids import Prefix, new_id
 from vault.opening import Opener

@@ -101,7 +101,7 @@ class Recorder:
     async def _reschedule(
         self, transaction: Transaction, before: Payment, after: Payment, evidence: Evidence, verdict: Verdict
     ) -> None:
-        if not unresolved(after) and verdict is not Verdict.CONTRADICTION:
+        if not unresolved(after) and (verdict not in _ALARMING or evidence.source is Source.INQUIRY):
             await inquiries.done(transaction, after.merchant_id, after.id)
         elif verdict in _ALARMING and evidence.source is not Source.INQUIRY:
             await inquiries.hasten(transaction, after.merchant_id, after.id)

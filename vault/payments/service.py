@@ -14,8 +14,9 @@ from keys.keyring import Keyring, Purpose
 from vault.audit.events import Event, EventType
 from vault.auth import Caller
 from vault.card import CardToken, Expiry, Pan
+from vault.card_intake import card_location, check_policy, check_references
 from vault.card_policy import CardPolicy
-from vault.cards import Cards, card_location, check_policy
+from vault.cards import Cards
 from vault.db import Database
 from vault.directory import Account, Directory
 from vault.errors import (
@@ -34,7 +35,7 @@ from vault.gateway.limits import Deadline
 from vault.gateway.messages import Instrument, NewCardInstrument, PayCall, SealedInstrument, TokenInstrument, pay_body
 from vault.opening import Opener
 from vault.payment import Credential, Payment, Status
-from vault.payments.drafting import Asked, Drafter, check_references
+from vault.payments.drafting import Asked, Drafter
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.store import payments
@@ -114,8 +115,8 @@ class Payments:
     async def _asked(
         self, caller: Caller, request: PaymentRequest, route: str, body: dict[str, object]
     ) -> tuple[Account, Asked]:
-        account = await self._tools.directory.account(caller.merchant_id)
-        check_references(account.merchant, request)
+        account = await self._tools.directory.account(caller.merchant_id, caller.origin)
+        check_references(account.merchant, request.references())
         _check_defaults(account, request)
         return account, Asked(caller, account.merchant, route, body)
 

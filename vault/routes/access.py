@@ -5,7 +5,7 @@ not exist (a test crosses them all); a denied request leaves an audit event in a
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
@@ -17,6 +17,9 @@ from vault.errors import CardDeleted, Forbidden, NotFound
 from vault.problems import request_id_of
 from vault.services import Services
 from vault.store import audit
+
+# What an id of ours in a path can be made of; anything else that is like one is simply not found.
+OUR_ID: Final = r"^[\x21-\x7e]+$"
 
 
 def services_of(request: Request) -> Services:

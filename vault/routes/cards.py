@@ -8,15 +8,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from vault.cursors import DEFAULT_PAGE, LARGEST_PAGE
-from vault.routes.access import CardsReader, CardsWriter, services_of
+from vault.routes.access import OUR_ID, CardsReader, CardsWriter, services_of
 from vault.routes.views import CardPage, CardView
 from vault.strict_json import StrictRoute
+from vault.wire.fields import MERCHANTS_ID
 from vault.wire.requests import StoreCardRequest, UpdateCardRequest
 
 router = APIRouter(prefix="/v1", tags=["cards"], route_class=StrictRoute)
 
-CardId = Annotated[str, Path(alias="cardId", max_length=64)]
-BuyerId = Annotated[str, Path(alias="referenceBuyerId", max_length=64)]
+CardId = Annotated[str, Path(alias="cardId", max_length=64, pattern=OUR_ID)]
+BuyerId = Annotated[str, Path(alias="referenceBuyerId", max_length=64, pattern=MERCHANTS_ID)]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=512)]
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 
 from vault.notifications import Message
 from vault.problems import request_id_of
-from vault.routes.access import address_of, services_of
+from vault.routes.access import OUR_ID, address_of, services_of
 from vault.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/gateway", tags=["gateway"], route_class=StrictRoute)
@@ -19,7 +19,7 @@ ACKNOWLEDGEMENT = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "res
 
 @router.post("/notifications/{merchantId}")
 async def receive_notification(
-    request: Request, merchant_id: Annotated[str, Path(alias="merchantId", max_length=64)]
+    request: Request, merchant_id: Annotated[str, Path(alias="merchantId", max_length=64, pattern=OUR_ID)]
 ) -> dict[str, Any]:
     """Record a signed notification of the gateway and acknowledge it."""
     message = Message(

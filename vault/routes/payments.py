@@ -12,7 +12,7 @@ from vault.auth import Caller, Scope
 from vault.errors import Forbidden
 from vault.payment import Payment
 from vault.payments.service import Paid
-from vault.routes.access import PaymentsReader, PaymentsWriter, services_of
+from vault.routes.access import OUR_ID, PaymentsReader, PaymentsWriter, services_of
 from vault.routes.cards import CardId
 from vault.routes.views import PaymentPage, PaymentView
 from vault.store.payments import PaymentFilter
@@ -21,7 +21,7 @@ from vault.wire.requests import CancelRequest, CardPaymentRequest, PaymentQuery,
 
 router = APIRouter(prefix="/v1", tags=["payments"], route_class=StrictRoute)
 
-PaymentId = Annotated[str, Path(alias="paymentId", max_length=64)]
+PaymentId = Annotated[str, Path(alias="paymentId", max_length=64, pattern=OUR_ID)]
 _OPEN: dict[int | str, dict[str, Any]] = {202: {"model": PaymentView, "description": "The outcome is still open"}}
 
 

@@ -34,7 +34,7 @@ with ins as (
     insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
         network_transaction_id, metadata, consent)
     select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb
-    where {keys_active("$19")}
+    where {keys_active("$19::bytea[] || $23::bytea[]")}
     on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
     returning id
 ), sec as (
@@ -44,7 +44,7 @@ with ins as (
 ), aud as (
     insert into vault.audit_pending (event_id, merchant_id, body) select $21, $1, $22 from ins
 )
-select {keys_active("$19")} as keys_active, exists (select 1 from ins) as created
+select {keys_active("$19::bytea[] || $23::bytea[]")} as keys_active, exists (select 1 from ins) as created
 """
 _PUT_SECRETS = f"""
 with put as (
@@ -143,8 +143,12 @@ def _card(row: asyncpg.Record) -> StoredCard:
     )
 
 
-async def insert(session: Session, card: NewCard, event: Event) -> Inserted:
-    """Insert a card with its secrets and its event in one statement, unless the buyer has it or a key is retired."""
+async def insert(session: Session, card: NewCard, event: Event, *, also_active: Sequence[bytes] = ()) -> Inserted:
+    """Insert a card with its secrets and its event in one statement, unless the buyer has it or a key is retired.
+
+    The keys are those of the secrets, and `also_active`: a number that was fingerprinted just now under a version that
+    has been retired since would make a second card of one that is known by the new version.
+    """
     kinds, envelopes, key_ids = secret_arrays(card.secrets)
     row = await session.row(
         _INSERT,
@@ -162,6 +166,7 @@ async def insert(session: Session, card: NewCard, event: Event) -> Inserted:
         key_ids,
         envelopes,
         *encoded(event),
+        list(also_active),
     )
     assert row is not None  # noqa: S101 - a select without a table gives one row
     return Inserted(row["created"], row["keys_active"])

@@ -18,7 +18,7 @@ FACE_COLUMNS = "brand, masked, bin, last_four, expiry_month, expiry_year, finger
 def keys_active(parameter: str) -> str:
     """Give the condition that every key in a bytea[] parameter is still active when the statement runs."""
     return (
-        f"not exists (select 1 from unnest({parameter}::bytea[]) as wanted(id) "
+        f"not exists (select 1 from unnest(({parameter})::bytea[]) as wanted(id) "
         "where not exists (select 1 from vault.data_key k where k.id = wanted.id and k.state = 'active'))"
     )
 

@@ -7,7 +7,8 @@ for card numbers; secrets become sealed types while they are parsed; no refusal 
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -82,15 +83,27 @@ Text2048 = Annotated[str, StringConstraints(min_length=1, max_length=2048), Afte
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 Typed = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
+
+def _address(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise refusal("invalid_value") from None
+    return value
+
+
+# A network address: nothing else of digits and dots gets through.
+IpAddress = Annotated[str, StringConstraints(max_length=45), AfterValidator(_address)]
+
 # A merchant's own id: no control characters, spaces or slashes, so that it can stand in a path.
-Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f/\\]+$")]
+MERCHANTS_ID: Final = r"^[^\x00-\x20\x7f/\\]+$"
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=MERCHANTS_ID)]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 MethodRegion = Annotated[str, StringConstraints(pattern=r"^(GLOBAL|[A-Z]{2})$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Url = Annotated[
     str, StringConstraints(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f\\]+$"), AfterValidator(_without_pan)
 ]
-Digits = Annotated[str, StringConstraints(max_length=16, pattern=r"^[0-9]+$")]
 
 CardNumberField = Annotated[
     Pan,

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from vault.wire.fields import (
     Code,
     CurrencyCode,
+    IpAddress,
     Moment,
     Reference,
     Region,
@@ -114,7 +115,7 @@ class EnvField(Wire):
     terminal_type: Literal["WEB", "WAP", "APP", "MINI_APP"] | None = None
     os_type: Literal["IOS", "ANDROID"] | None = None
     os_version: Text64 | None = None
-    client_ip: Annotated[str, StringConstraints(max_length=45, pattern=r"^[0-9a-fA-F:.]+$")] | None = None
+    client_ip: IpAddress | None = None
     browser_info: BrowserField | None = None
     user_agent: Text2048 | None = None
     color_depth: Annotated[int, Field(ge=0, le=64)] | None = None

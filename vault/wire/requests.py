@@ -14,6 +14,7 @@ from vault.wire.fields import (
     CardNumberField,
     Code,
     CvvField,
+    IpAddress,
     Metadata,
     MethodRegion,
     Moment,
@@ -75,7 +76,7 @@ class ConsentField(Wire):
 
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
     accepted_at: Moment
-    client_ip: Annotated[str, Field(max_length=45, pattern=r"^[0-9a-fA-F:.]+$")]
+    client_ip: IpAddress
 
 
 class StoreCardRequest(Wire):

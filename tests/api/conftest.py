@@ -1,0 +1,51 @@
+"""One onboarded database for each worker, copied for each test; a running vault on the copy."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ops.sandbox.signing import keep_private_key, write_public_key
+from tests.api.shop import Sql
+from tests.database import Databases
+from tests.installation import Blueprint, Installation, installed, onboard
+
+QUICK: dict[str, Any] = {"capture_delay": 0.05, "late_after": 0.3, "notification_scale": 0.0001}
+
+
+@pytest.fixture(scope="session")
+def blueprint(
+    databases: Databases, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Blueprint]:
+    """Keys, merchants and clients, made once for each worker."""
+    folder: Path = tmp_path_factory.mktemp("installation")
+    gateway_key = write_public_key(keep_private_key(folder / "gateway.pem").public_key())
+    making = databases.fresh(migrated_template)
+    url = next(making)
+    tenants = asyncio.run(onboard(folder, url, gateway_key))
+    yield Blueprint(url.rpartition("/")[2], folder, tenants)
+    next(making, None)
+
+
+@pytest.fixture
+def onboarded_url(databases: Databases, blueprint: Blueprint) -> Iterator[str]:
+    """The superuser's URL of an onboarded database that no other test sees."""
+    yield from databases.fresh(blueprint.template)
+
+
+@pytest.fixture
+async def vault(blueprint: Blueprint, onboarded_url: str) -> AsyncIterator[Installation]:
+    """A running vault with its gateway, everything quick."""
+    async with installed(blueprint, onboarded_url, sandbox=QUICK) as installation:
+        yield installation
+
+
+@pytest.fixture
+async def sql(onboarded_url: str) -> AsyncIterator[Sql]:
+    """The database as its superuser sees it."""
+    connection = await asyncpg.connect(onboarded_url, ssl=False)
+    yield Sql(connection)
+    await connection.close()
