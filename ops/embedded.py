@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -120,15 +121,14 @@ class EmbeddedPostgres:
         prepare_folder(self.root, self.data, account)
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = lock_folder(self.root)
-        try:
+        with ExitStack() as unless_it_runs:
+            unless_it_runs.callback(self.stop)
             binaries = self._binaries(account)
             if not self.data.exists():
                 self._initialise(binaries, account)
             await_vacancy(self.data)
             self._launch(binaries, account)
-        except BaseException:
-            self.stop()
-            raise
+            unless_it_runs.pop_all()
 
     def stop(self) -> None:
         """Stop the server, at first politely; does nothing when it does not run."""
