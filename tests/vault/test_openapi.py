@@ -1,0 +1,98 @@
+"""The OpenAPI document as a client generator would read it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from tests.installation import settings_for
+from vault.app import create_app
+from vault.auth import Scope
+from vault.errors import VaultError
+from vault.problems import error_classes
+
+OPEN = {"/healthz", "/readyz", "/v1/gateway/notifications/{merchantId}"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app(settings_for(Path("/nowhere"), "postgresql://nobody@127.0.0.1/none")).openapi()
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(path, operation) for path, item in document["paths"].items() for operation in item.values()]
+
+
+def test_it_is_openapi_3_1_and_made_once() -> None:
+    app = create_app(settings_for(Path("/nowhere"), "postgresql://nobody@127.0.0.1/none"))
+    assert app.openapi()["openapi"].startswith("3.1")
+    assert app.openapi() is app.openapi()
+
+
+def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:
+    app = create_app(settings_for(Path("/nowhere"), "postgresql://nobody@127.0.0.1/none"))
+    routes = {entry.path for entry in iter_route_contexts(app.routes) if isinstance(entry.original_route, APIRoute)}
+    assert routes == set(document["paths"])
+
+
+def test_every_operation_has_a_short_name_of_its_own(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() and "_" not in name for name in names)
+
+
+def test_every_operation_says_its_scopes_or_is_open(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        if path in OPEN:
+            assert "security" not in operation
+        else:
+            [(scheme, scopes)] = operation["security"][0].items()
+            assert scheme == "ApiKey"
+            assert {Scope(scope) for scope in scopes}
+
+
+def test_every_operation_answers_errors_with_problem_documents(document: dict[str, Any]) -> None:
+    for _, operation in operations(document):
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
+        assert "422" not in operation["responses"]
+    assert "application/problem+json" in document["components"]["responses"]["Problem"]["content"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_the_problem_lists_every_code(document: dict[str, Any]) -> None:
+    listed = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert set(listed) == {error.code for error in error_classes(VaultError)}
+
+
+def test_secret_fields_are_write_only_and_appear_in_no_answer(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["CardField"]["properties"]["cardNo"]["writeOnly"] is True
+    for name, schema in schemas.items():
+        if name.endswith(("View", "Page")):
+            assert not {"cardNo", "cvv", "cardToken"} & set(schema["properties"])
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
+    def references(node: object) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [one for value in node.values() for one in references(value)]
+        return [one for value in node for one in references(value)] if isinstance(node, list) else []
+
+    for reference in references(document):
+        node: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+
+
+def test_the_docs_page_is_for_development_only() -> None:
+    production = settings_for(
+        Path("/nowhere"),
+        "postgresql://nobody@127.0.0.1/none",
+        environment="production",
+        gateway_url="https://gateway.example",
+        public_url="https://vault.example",
+    )
+    assert create_app(production).docs_url is None
+    assert create_app(settings_for(Path("/nowhere"), "postgresql://nobody@127.0.0.1/none")).docs_url == "/docs"
