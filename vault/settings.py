@@ -161,6 +161,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=16_777_216, description="a number of bytes, 1024 to 16777216")
     request_deadline: Seconds = Field(30.0, description="seconds, longer than CARDVAULT_SENDER_DEADLINE")
     sender_deadline: Seconds = Field(20.0, description="seconds that a payment call may take until it is written")
+    gateway_timeout: Seconds = Field(15.0, description="seconds that an answer of the gateway may take")
     not_sent_grace: Seconds = Field(60.0, description="seconds after a sender's deadline")
     inquiry_first: Seconds = Field(2.0, description="seconds until the first inquiry")
     inquiry_max: Seconds = Field(900.0, description="seconds, at least CARDVAULT_INQUIRY_FIRST")
