@@ -29,7 +29,7 @@ from vault.settings import Settings, load_settings
 
 _log = get_logger(__name__)
 _BACKLOG: Final = 2048
-_WORKER: Final = (sys.executable, "-m", "ops.cli", "worker")
+_WORKER: Final = (sys.executable, "-P", "-m", "ops.cli", "worker")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ def clients() -> None:
 @json_option
 def create(merchant_id: str, name: str, scopes: tuple[str, ...], **rest: Any) -> None:
     """Make an API client and print its API key, once."""
-    from ops.cli.operating import with_onboarding
     from ops.clients import client_record, create_client, every_scope, moment
+    from ops.operating import with_onboarding
     from vault.onboarding import NewClient
 
     wanted = every_scope() if rest["all_scopes"] else scopes
@@ -45,8 +45,8 @@ def create(merchant_id: str, name: str, scopes: tuple[str, ...], **rest: Any) ->
 @json_option
 def listed(*, merchant_id: str | None, as_json: bool) -> None:
     """List API clients."""
-    from ops.cli.operating import with_onboarding
     from ops.clients import client_record
+    from ops.operating import with_onboarding
 
     found = with_onboarding(lambda onboarding: onboarding.clients(merchant_id))
     show_table([client_record(client) for client in found], _COLUMNS, as_json=as_json)
@@ -65,8 +65,8 @@ def listed(*, merchant_id: str | None, as_json: bool) -> None:
 @json_option
 def rotate(client_id: str, *, seconds: float, as_json: bool) -> None:
     """Give a client a new API key and print it, once; the present one ends after the overlap."""
-    from ops.cli.operating import with_onboarding
     from ops.clients import rotate_client
+    from ops.operating import with_onboarding
 
     secret = with_onboarding(lambda onboarding: rotate_client(onboarding, client_id, seconds))
     record = {"clientId": client_id, "overlapSeconds": seconds, "apiKey": secret.reveal()}
@@ -79,8 +79,8 @@ def rotate(client_id: str, *, seconds: float, as_json: bool) -> None:
 @json_option
 def revoke(client_id: str, *, as_json: bool) -> None:
     """End a client and its API keys, within seconds; repeating it changes nothing."""
-    from ops.cli.operating import with_onboarding
     from ops.clients import revoke_client
+    from ops.operating import with_onboarding
 
     revoked_now = with_onboarding(lambda onboarding: revoke_client(onboarding, client_id))
     show_record({"clientId": client_id, "status": "REVOKED", "revokedNow": revoked_now}, as_json=as_json)

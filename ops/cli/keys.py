@@ -20,7 +20,7 @@ def init(*, as_json: bool) -> None:
 
     An existing keystore file is used as it is; an installation that has keys is refused.
     """
-    from ops.cli.operating import operator_origin, with_database
+    from ops.operating import operator_origin, with_database
     from vault import custody
     from vault.ids import key_name
 
@@ -33,8 +33,8 @@ def init(*, as_json: bool) -> None:
 @json_option
 def status(*, as_json: bool) -> None:
     """Show the root keys, whether they open, and the data keys with their use against the limit."""
-    from ops.cli.operating import with_database
     from ops.key_status import read_status
+    from ops.operating import with_database
 
     state = with_database(read_status)
     if as_json:

@@ -66,8 +66,8 @@ def create(
     **rest: Any,
 ) -> None:
     """Make a merchant with keys of its own; its gateway keys are checked and sealed."""
-    from ops.cli.operating import with_onboarding
     from ops.merchants import merchant_record, settings_from
+    from ops.operating import with_onboarding
     from vault.directory import GatewayKeys
     from vault.onboarding import NewMerchant
 
@@ -86,8 +86,8 @@ def create(
 @json_option
 def listed(*, as_json: bool) -> None:
     """List all merchants."""
-    from ops.cli.operating import with_onboarding
     from ops.merchants import merchant_record
+    from ops.operating import with_onboarding
 
     found = with_onboarding(lambda onboarding: onboarding.merchants())
     show_table([merchant_record(merchant) for merchant in found], _COLUMNS, as_json=as_json)
@@ -98,8 +98,8 @@ def listed(*, as_json: bool) -> None:
 @json_option
 def show(merchant_id: str, *, as_json: bool) -> None:
     """Show a merchant, with the address that its gateway notifications go to."""
-    from ops.cli.operating import with_onboarding
     from ops.merchants import find_merchant, merchant_record
+    from ops.operating import with_onboarding
 
     merchant = with_onboarding(lambda onboarding: find_merchant(onboarding, merchant_id))
     show_record(merchant_record(merchant), as_json=as_json)
@@ -113,8 +113,8 @@ def show(merchant_id: str, *, as_json: bool) -> None:
 @json_option
 def update(merchant_id: str, *, name: str | None, enable: bool, as_json: bool, **rest: Any) -> None:
     """Change a merchant's name, state or defaults; what is not given stays."""
-    from ops.cli.operating import with_onboarding
     from ops.merchants import Change, change_merchant, merchant_record
+    from ops.operating import with_onboarding
 
     change = Change(name, True if enable else None, rest)
     merchant = with_onboarding(lambda onboarding: change_merchant(onboarding, merchant_id, change))
@@ -126,8 +126,8 @@ def update(merchant_id: str, *, name: str | None, enable: bool, as_json: bool, *
 @json_option
 def disable(merchant_id: str, *, as_json: bool) -> None:
     """Refuse everything that a merchant's clients ask for, within seconds; nothing is deleted."""
-    from ops.cli.operating import with_onboarding
     from ops.merchants import Change, change_merchant, merchant_record
+    from ops.operating import with_onboarding
 
     merchant = with_onboarding(lambda onboarding: change_merchant(onboarding, merchant_id, Change(active=False)))
     show_record(merchant_record(merchant), as_json=as_json)

@@ -1,0 +1,32 @@
+"""`cardvault dev`: a playground in the foreground, for people at a terminal and for programs that read its state file.
+
+It refuses to know what a playground is made of. Invariants: the state file exists only while everything works; SIGTERM
+and SIGINT stop all of it.
+"""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the state as JSON once all is ready. Default: state.json in the data folder.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of everything that stays. Default: one for each account, printed at the start.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The server's port. Default: a free one.")
+@click.option("--limits", is_flag=True, help="Request limits on, as in production (this version has none to turn on).")
+def dev(state: Path | None, data: Path | None, port: int, *, limits: bool) -> None:  # noqa: ARG001 - see its help
+    """Run the playground: embedded PostgreSQL, gateway simulator, server, worker, one merchant, one API key."""
+    from ops.dev import run_dev
+    from ops.playground import PlaygroundOptions
+    from ops.playground_folder import default_folder
+
+    folder = data or default_folder()
+    run_dev(PlaygroundOptions(folder, port), state or folder / "state.json")
