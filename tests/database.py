@@ -20,7 +20,8 @@ import asyncpg
 from ops.embedded import EmbeddedPostgres, ServerOptions
 from ops.embedded_errors import FolderInUse
 from ops.embedded_folder import Account, blocking_folder, lock_folder
-from tests.canary import ROW_PATTERN, Leak, leaks_in_folder
+from ops.leaks import Leak
+from tests.canary import ROW_PATTERN, leaks_in_folder
 from vault import migrations
 
 T = TypeVar("T")

@@ -150,7 +150,7 @@ class TestFiles:
     def test_a_canary_across_the_pieces_of_a_file_is_found(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tests.canary._CHUNK", 1000)
+        monkeypatch.setattr("ops.leaks._CHUNK", 1000)
         for offset in range(980, 1005):
             (tmp_path / "wal").write_bytes(b"\0" * offset + VISA_CANARY.encode() + b"\0" * 100)
             assert [leak.form for leak in leaks_in_folder(tmp_path, text=False)] == ["digits"]
