@@ -171,10 +171,11 @@ class Playground:
         return bool(ended) or database_ended
 
     def stop(self) -> None:
-        """Stop everything, the server first, so that nothing of it meets a closed database."""
-        for process in reversed(self._processes):
+        """Stop everything, in the reverse order, so that a server that drains still has gateway and database."""
+        gateway, vault = self._processes[:1], self._processes[1:]
+        for process in vault:
             process.ask_to_stop()
-        for process in reversed(self._processes):
+        for process in vault + gateway:
             process.stop()
         self._processes.clear()
         if self._postgres is not None:

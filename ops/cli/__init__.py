@@ -13,7 +13,7 @@ from ops.cli.clients import clients
 from ops.cli.database import db
 from ops.cli.keys import keys
 from ops.cli.merchants import merchants
-from ops.cli.playground import dev
+from ops.cli.playground import demo, dev
 from ops.cli.sandbox import sandbox
 from ops.cli.serving import serve, worker
 
@@ -66,5 +66,5 @@ def main() -> None:
     sys.excepthook = _uncaught
 
 
-for _command in (serve, worker, sandbox, dev, db, keys, merchants, clients):
+for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients):
     main.add_command(_command)

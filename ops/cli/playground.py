@@ -1,4 +1,4 @@
-"""`cardvault dev`: a playground in the foreground, for people at a terminal and for programs that read its state file.
+"""`cardvault dev` and `cardvault demo`: a playground in the foreground, and the story that is played on one.
 
 It refuses to know what a playground is made of. Invariants: the state file exists only while everything works; SIGTERM
 and SIGINT stop all of it.
@@ -30,3 +30,12 @@ def dev(state: Path | None, data: Path | None, port: int, *, limits: bool) -> No
 
     folder = data or default_folder()
     run_dev(PlaygroundOptions(folder, port), state or folder / "state.json")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Stay afterwards and show requests to try.")
+def demo(*, keep: bool) -> None:
+    """Play the whole story on a playground of its own; exit code 1 when a step does not hold."""
+    from ops.demo import run_demo
+
+    run_demo(keep=keep)
