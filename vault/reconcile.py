@@ -120,8 +120,7 @@ class Reconciler:
         """Follow a final payment no further; what is still missing from it becomes an alarm."""
         if payment.status is Status.SUCCESS:
             await self._alarm(payment, "payment_incomplete")
-        async with self._database.transaction() as transaction:
-            await inquiries.done(transaction, payment.merchant_id, payment.id)
+        await self._recorder.abandon(payment, WORKER)
 
     async def _later(self, payment: Payment, due: Due, seconds: float) -> None:
         async with self._database.session() as session:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from ops.sandbox.signing import keep_private_key, write_public_key
+from tests.api.gateway import Puppet, puppet_gateway
 from tests.api.shop import Sql
 from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed, onboard
@@ -49,3 +50,17 @@ async def sql(onboarded_url: str) -> AsyncIterator[Sql]:
     connection = await asyncpg.connect(onboarded_url, ssl=False)
     yield Sql(connection)
     await connection.close()
+
+
+@pytest.fixture
+async def puppet(blueprint: Blueprint) -> AsyncIterator[Puppet]:
+    """A gateway that answers as it is told."""
+    async with puppet_gateway(blueprint.folder) as puppet:
+        yield puppet
+
+
+@pytest.fixture
+async def puppeteer(blueprint: Blueprint, onboarded_url: str, puppet: Puppet) -> AsyncIterator[Installation]:
+    """A running vault in front of the puppet."""
+    async with installed(blueprint, onboarded_url, gateway_url=puppet.url) as installation:
+        yield installation

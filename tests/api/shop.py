@@ -3,7 +3,9 @@
 Card numbers and codes are the canaries that every run is searched for.
 """
 
+import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +92,15 @@ async def shown(vault: Installation, payment_id: str) -> dict[str, Any]:
     """Give a payment as it stands."""
     view: dict[str, Any] = (await vault.api.get(f"/v1/payments/{payment_id}")).json()
     return view
+
+
+async def until(happened: Callable[[], Awaitable[object]], *, seconds: float = 10.0) -> None:
+    """Wait until a question is answered with something true."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await happened():
+                return
+            await asyncio.sleep(0.02)
 
 
 def of_tenant(vault: Installation, number: int) -> httpx2.AsyncClient:

@@ -53,6 +53,18 @@ class Recorder:
             return payment
         raise Overloaded
 
+    async def abandon(self, payment: Payment, origin: Origin) -> None:
+        """Wait no longer for what a final payment still lacks; what was sealed for its card is deleted."""
+        async with self._database.transaction() as transaction:
+            before = await payments.lock(transaction, payment.merchant_id, payment.id)
+            if before.store_state is StoreState.PENDING:
+                state = StoreState.STORED if before.card_id else StoreState.DROPPED
+                await payments.drop_secrets(transaction, before.merchant_id, [before.id])
+                await payments.save(transaction, replace(before, store_state=state))
+                event = Event(EventType.PAYMENT_CHANGED, origin, before.merchant_id, (before.id,), reason="abandoned")
+                await audit.append(transaction, event)
+            await inquiries.done(transaction, before.merchant_id, before.id)
+
     async def _write(
         self, transaction: Transaction, before: Payment, evidence: Evidence, plan: KeepingPlan | None, origin: Origin
     ) -> Payment:
