@@ -9,8 +9,6 @@ from typing import Final
 
 import asyncpg
 
-from vault.migrations.guards import APP, OPERATOR
-
 _PATIENCE: Final = 5.0
 
 
@@ -19,19 +17,22 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(url, timeout=_PATIENCE)
 
 
-def reason_unreachable(url: str) -> str | None:
-    """Say why nobody can work with this database under this login, or None when everything needed is there."""
-    return asyncio.run(why_unusable(url))
+def reason_unusable(url: str, role: str) -> str | None:
+    """Say why nobody can work in a role under this login, or None when nothing is wrong."""
+    return asyncio.run(_why_unusable(url, role))
 
 
-async def why_unusable(url: str) -> str | None:
-    """Say why nobody can work with this database under this login, or None when everything needed is there."""
+async def _why_unusable(url: str, role: str) -> str | None:
     reason = await why_no_connection(url)
     if reason is not None:
         return reason
     connection = await connect(url)
     try:
-        return await _missing_role(connection)
+        known = await connection.fetchval("select count(*) from pg_roles where rolname = $1", role)
+        if not known:
+            return "the vault's roles do not exist there; run cardvault db upgrade first"
+        member = await connection.fetchval("select pg_has_role(current_user, $1, 'member')", role)
+        return None if member else f"its login may not act as {role}; grant {role} to it"
     finally:
         await connection.close()
 
@@ -52,13 +53,3 @@ async def why_no_connection(url: str) -> str | None:
         return "nothing answers there; check host and port, and whether PostgreSQL runs"
     await connection.close()
     return None
-
-
-async def _missing_role(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
-    known = await connection.fetchval("select count(*) from pg_roles where rolname = any($1)", [APP, OPERATOR])
-    if known < len((APP, OPERATOR)):
-        return "the vault's roles do not exist there; run cardvault db upgrade first"
-    member = await connection.fetchval(
-        "select pg_has_role(current_user, $1, 'member') or pg_has_role(current_user, $2, 'member')", APP, OPERATOR
-    )
-    return None if member else "its login is a member of neither cardvault_app nor cardvault_operator; grant one"

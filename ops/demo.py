@@ -4,6 +4,7 @@ It refuses to know what the steps do. Invariants: a step that does not hold ends
 started is stopped and removed.
 """
 
+import os
 import shutil
 import tempfile
 import time
@@ -22,6 +23,7 @@ from ops.demo_story import StepFailed, Story
 from ops.embedded_folder import Account, blocking_folder
 from ops.playground import Playground, PlaygroundOptions
 from ops.refusal import Refused
+from ops.sandbox.config import refuse_production
 from ops.stopping import stoppable
 
 _SHARED: Final = ("/var/tmp", "/tmp")  # noqa: S108 - a fresh folder is made in one of them
@@ -30,29 +32,30 @@ _INDENT: Final = (0, 0, 1, 4)
 
 def run_demo(*, keep: bool, steps: Sequence[Step] = STEPS) -> None:
     """Play the story; with `keep` stay until interrupted. Raises `Refused` when it does not hold or does not end."""
+    refuse_production(os.environ)
     console = Console(highlight=False)
+    console.print(Text("Cardvault: store cards, make the payments, never give a card number back", style="bold"))
+    console.print(Text("Starting database, gateway simulator, server and worker", style="dim"))
+    began = time.monotonic()
     held = 0
     with stoppable():
         folder = Path(tempfile.mkdtemp(prefix="cardvault-demo-", dir=_place()))
         folder.chmod(0o711)
         try:
-            with _playground(console, folder) as playground:
+            with Playground(PlaygroundOptions(folder)) as playground:
+                console.print(Text.assemble(("✓ ", "green"), f"Everything runs  {time.monotonic() - began:.1f} s\n"))
                 story = Story(playground)
-                for held, step in enumerate(steps, 1):
-                    _walk(console, held, step, story)
-                console.print(Text(f"All {held} steps hold.", style="bold green"))
+                for step in steps:
+                    _walk(console, held + 1, step, story)
+                    held += 1
+                seconds = time.monotonic() - began
+                console.print(Text(f"All {held} steps hold, in {seconds:.0f} seconds.", style="bold green"))
                 if keep:
                     _stay(console, story)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     if held < len(steps):
         raise Refused("the demo was interrupted")
-
-
-def _playground(console: Console, folder: Path) -> Playground:
-    console.print(Text("Cardvault: store cards, make the payments, never give a card number back", style="bold"))
-    console.print(Text("Starting database, gateway simulator, server and worker", style="dim"))
-    return Playground(PlaygroundOptions(folder))
 
 
 def _walk(console: Console, number: int, step: Step, story: Story) -> None:

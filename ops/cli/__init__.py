@@ -11,6 +11,7 @@ import click
 
 from ops.cli.clients import clients
 from ops.cli.database import db
+from ops.cli.doctor import doctor
 from ops.cli.keys import keys
 from ops.cli.merchants import merchants
 from ops.cli.playground import demo, dev
@@ -35,13 +36,13 @@ class _Commands(click.Group):
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """Give the failures that can be explained; loading them takes time, so it happens only after one."""
-    from ops.cli.failures import FORESEEN
+    from ops.failures import FORESEEN
 
     return FORESEEN
 
 
 def _explained(error: Exception) -> str:
-    from ops.cli.failures import explained
+    from ops.failures import explained
 
     return explained(error)
 
@@ -66,5 +67,5 @@ def main() -> None:
     sys.excepthook = _uncaught
 
 
-for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients):
+for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients, doctor):
     main.add_command(_command)

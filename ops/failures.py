@@ -17,7 +17,7 @@ from keys.errors import (
     SealFileMissing,
     WrongPassphrase,
 )
-from ops.connection import reason_unreachable
+from ops.connection import reason_unusable
 from ops.embedded_errors import EmbeddedError
 from ops.refusal import Refused
 from ops.sandbox.config import ProductionRefused
@@ -26,6 +26,7 @@ from vault.db import StatementFailed
 from vault.errors import DatabaseUnavailable, VaultError
 from vault.gateway.errors import CredentialsInvalid, KeyFormatInvalid
 from vault.migrations import SchemaDiffers
+from vault.migrations.guards import APP, OPERATOR
 from vault.onboarding import OnboardingInvalid
 from vault.settings import SettingsInvalid, load_settings
 
@@ -50,6 +51,7 @@ _OTHER_KEYSTORE = (
     "the keystore is not the one of this database and environment: check CARDVAULT_SEAL and CARDVAULT_ENVIRONMENT"
 )
 _SCHEMA_STATES = frozenset({"3F000", "42P01", "42703", "42883"})
+_SERVERS_URL = "CARDVAULT_DATABASE_URL"
 _RIGHTS_STATE = "42501"
 
 
@@ -78,11 +80,12 @@ def _(error: VaultError) -> str:
 def _(_error: DatabaseUnavailable) -> str:
     """Look again at what cannot be reached, to name the cause."""
     settings = load_settings(os.environ)
-    urls = {"CARDVAULT_DATABASE_URL": settings.database_url}
-    if settings.admin_database_url is not None:
-        urls["CARDVAULT_ADMIN_DATABASE_URL"] = settings.admin_database_url
-    for name, url in urls.items():
-        reason = reason_unreachable(url.get_secret_value())
+    operators = "CARDVAULT_ADMIN_DATABASE_URL" if settings.admin_database_url else _SERVERS_URL
+    for name, url, role in (
+        (_SERVERS_URL, settings.database_url, APP),
+        (operators, settings.operator_database_url, OPERATOR),
+    ):
+        reason = reason_unusable(url.get_secret_value(), role)
         if reason is not None:
             return f"the database of {name} cannot be used: {reason}"
     return "the database is busy or has just stopped answering: try again, and run cardvault doctor"

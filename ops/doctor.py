@@ -1,0 +1,192 @@
+"""Examines an installation without a running server and says what is wrong with it and how to mend that.
+
+It refuses to know how findings are shown. Invariants: it changes nothing; a finding holds no secret and no driver's
+text; what cannot be examined because of an earlier failure is left out rather than guessed.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from keys.keyring import Keyring
+from ops.connection import why_no_connection
+from ops.doctor_database import Facts, read_facts
+from ops.failures import FORESEEN, explained
+from ops.gateway_probe import why_unreachable
+from ops.key_status import RingStatus, read_status
+from ops.operating import operators_database
+from ops.schema import check_schema
+from vault import custody
+from vault.db import Database
+from vault.health import examine as examine_health
+from vault.migrations.guards import APP
+from vault.settings import Settings, SettingsInvalid, load_settings
+
+_OLDEST: Final = 15
+_CLOCK_TOLERANCE: Final = 1.0
+_USED_WARNING: Final = 0.8
+_OTHERS: Final = 0o077
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: the area, what was found, and what to do unless it is well."""
+
+    area: str
+    level: Level
+    said: str
+    advice: str | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """Give the fields as JSON-like values."""
+        return {"area": self.area, "level": self.level.value, "finding": self.said, "advice": self.advice}
+
+
+Findings: TypeAlias = AsyncIterator[Finding]
+
+
+async def examine(environ: Mapping[str, str]) -> list[Finding]:
+    """Look at everything, in the order in which one thing needs the other."""
+    try:
+        settings = load_settings(environ)
+    except SettingsInvalid as error:
+        return [_complaint(line) for line in str(error).splitlines()]
+    findings = [Finding("settings", Level.OK, f"complete, for {settings.environment}")]
+    connections = [finding async for finding in _connections(settings)]
+    findings += connections
+    if all(finding.level is not Level.FAIL for finding in connections):
+        findings += [finding async for finding in _inside(settings)]
+    findings.append(await _gateway(settings))
+    return findings
+
+
+def _complaint(line: str) -> Finding:
+    name, _, mend = line.partition(": ")
+    return Finding("settings", Level.FAIL, f"{name} {mend.partition('; ')[0]}", mend.partition("; ")[2] or "mend it")
+
+
+async def _connections(settings: Settings) -> Findings:
+    urls = {"CARDVAULT_DATABASE_URL": settings.database_url}
+    if settings.admin_database_url is not None:
+        urls["CARDVAULT_ADMIN_DATABASE_URL"] = settings.admin_database_url
+    for name, url in urls.items():
+        reason = await why_no_connection(url.get_secret_value())
+        if reason is None:
+            yield Finding("database", Level.OK, f"{name} connects")
+        else:
+            found, _, advice = reason.partition("; ")
+            yield Finding("database", Level.FAIL, f"{name}: {found}", advice)
+
+
+async def _inside(settings: Settings) -> Findings:
+    facts = await read_facts(settings)
+    async for finding in _server(settings, facts):
+        yield finding
+    schema = await _schema(settings)
+    yield schema
+    if schema.level is Level.FAIL:
+        return
+    for finding in _roles(settings, facts):
+        yield finding
+    async for finding in _keys(settings):
+        yield finding
+    yield await _audit(settings)
+
+
+async def _server(settings: Settings, facts: Facts) -> Findings:
+    if facts.major < _OLDEST:
+        yield Finding("database", Level.FAIL, f"PostgreSQL {facts.major}", f"use PostgreSQL {_OLDEST} or newer")
+    else:
+        yield Finding("database", Level.OK, f"PostgreSQL {facts.major}")
+    offset = abs(facts.clock_offset)
+    if offset > _CLOCK_TOLERANCE:
+        yield Finding("clock", Level.WARN, f"{offset:.1f} s off the database's", "synchronise both clocks (NTP)")
+    else:
+        yield Finding("clock", Level.OK, f"{offset:.3f} s off the database's")
+    needed = settings.pool_size * 2
+    said = f"max_connections leaves {facts.free_connections}, a server and a worker may hold {needed}"
+    if needed > facts.free_connections:
+        yield Finding("capacity", Level.WARN, said, "raise max_connections or lower CARDVAULT_POOL_SIZE")
+    else:
+        yield Finding("capacity", Level.OK, said)
+
+
+async def _schema(settings: Settings) -> Finding:
+    try:
+        await check_schema(settings.operator_database_url.get_secret_value())
+    except FORESEEN as error:
+        return Finding("schema", Level.FAIL, explained(error), "run cardvault db upgrade")
+    return Finding("schema", Level.OK, "is the one of this version")
+
+
+def _roles(settings: Settings, facts: Facts) -> list[Finding]:
+    severity = Level.FAIL if settings.in_production else Level.WARN
+    findings = []
+    if not facts.is_app:
+        findings.append(
+            Finding("roles", Level.FAIL, "the servers' login is not cardvault_app", f"grant {APP} to that login")
+        )
+    if facts.may_define:
+        said = "the servers' login may change the schema"
+        findings.append(Finding("roles", severity, said, f"give the servers a login that is a member of {APP} alone"))
+    if not facts.is_operator:
+        said = "the operators' login is not cardvault_operator"
+        findings.append(Finding("roles", Level.FAIL, said, "grant cardvault_operator to that login"))
+    return findings or [Finding("roles", Level.OK, "servers may only read and write, operators' commands may manage")]
+
+
+async def _keys(settings: Settings) -> Findings:
+    exposed = settings.seal_passphrase_file.exists() and settings.seal_passphrase_file.stat().st_mode & _OTHERS
+    if exposed:
+        yield Finding("keys", Level.WARN, "others may read the passphrase file", "set its mode to 600")
+    try:
+        async with operators_database(settings) as database:
+            await custody.open_roots(settings, database)
+            status = await read_status(settings, database)
+    except FORESEEN as error:
+        found, _, advice = explained(error).partition(": ")
+        yield Finding("keys", Level.FAIL, found, advice)
+        return
+    yield Finding("keys", Level.OK, "keystore and root key open")
+    for ring in status.rings:
+        yield _ring(ring)
+
+
+def _ring(ring: RingStatus) -> Finding:
+    owner = ring.summary.merchant_id or "installation"
+    said = (
+        f"{owner} {ring.summary.purpose} {ring.summary.state}: {ring.summary.keys}, {ring.used:.2%} of the limit used"
+    )
+    if ring.used >= _USED_WARNING:
+        return Finding("keys", Level.WARN if ring.used < 1 else Level.FAIL, said, "rotate it")
+    return Finding("keys", Level.OK, said)
+
+
+async def _audit(settings: Settings) -> Finding:
+    database = Database(settings.database_url.get_secret_value(), role=APP, pool_size=1)
+    try:
+        keyring: Keyring = await custody.open_keyring(settings, database)
+        health = await examine_health(database, keyring)
+    except FORESEEN as error:
+        return Finding("audit", Level.FAIL, "an event cannot be rehearsed", explained(error))
+    finally:
+        await database.close()
+    if health.audit:
+        return Finding("audit", Level.OK, "an event can be written")
+    return Finding("audit", Level.FAIL, "no event can be written", "run cardvault db upgrade, and look at the database")
+
+
+async def _gateway(settings: Settings) -> Finding:
+    reason = await why_unreachable(settings.gateway_url, settings.gateway_ca_file)
+    if reason is None:
+        return Finding("gateway", Level.OK, "answers")
+    return Finding("gateway", Level.WARN, reason, "check CARDVAULT_GATEWAY_URL, the network, and _GATEWAY_CA_FILE")
