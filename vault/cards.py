@@ -37,7 +37,7 @@ from vault.errors import (
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
-from vault.store import audit, cards, payments
+from vault.store import audit, cards, payments, waiting
 from vault.store.cards import CardChange, NewCard, Page
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
 from vault.wire.requests import StoreCardRequest, UpdateCardRequest
@@ -257,7 +257,7 @@ class Cards:
         """Delete a buyer's cards and take the name off payments; a buyer who is not known is no error."""
         async with self._database.transaction() as transaction:
             paid = await payments.forget_buyer(transaction, caller.merchant_id, buyer)
-            await payments.drop_secrets(transaction, caller.merchant_id, paid)
+            await waiting.drop(transaction, caller.merchant_id, paid)
             erased = await cards.lock_buyer(transaction, caller.merchant_id, buyer)
             await cards.delete(transaction, caller.merchant_id, erased)
             for card_id in erased:

@@ -16,7 +16,7 @@ from vault.audit.events import Event, EventType, Origin
 from vault.auth import Scope
 from vault.custody import INSTALLATION, create_merchant_keys
 from vault.db import Database, StatementFailed
-from vault.directory import GatewayKeys, seal_gateway_keys
+from vault.directory import Directory, GatewayKeys, seal_gateway_keys
 from vault.errors import Conflict, NotFound
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant, MerchantSettings
@@ -61,6 +61,7 @@ class Onboarding:
         self._roots = roots
         self._keyring = keyring
         self._origin = origin
+        self._directory = Directory(database, keyring)
 
     async def create_merchant(self, new: NewMerchant) -> Merchant:
         """Make a merchant with its data keys and sealed gateway keys; raises `OnboardingInvalid` or `Conflict`."""
@@ -80,11 +81,7 @@ class Onboarding:
 
     async def merchant(self, merchant_id: str) -> Merchant:
         """Give a merchant; raises `NotFound`."""
-        async with self._database.session() as session:
-            merchant = await merchants.find(session, merchant_id)
-        if merchant is None:
-            raise NotFound
-        return merchant
+        return await self._directory.merchant(merchant_id)
 
     async def merchants(self) -> list[Merchant]:
         """Give all merchants."""

@@ -29,51 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+import vault.key_tables  # noqa: F401 - the tables below refer to these by name
 from vault.schema import XID8, DataClass, column, created_at, key_reference, metadata, moment, one_of
-
-root_key = Table(
-    "root_key",
-    metadata,
-    column("id", LargeBinary, DataClass.OUR_ID, primary_key=True),
-    column("version", Integer, DataClass.OPERATIONAL, unique=True),
-    column("state", Text, DataClass.OPERATIONAL),
-    column("check_value", LargeBinary, DataClass.KEYED_HASH),
-    created_at(),
-    one_of("state", "active", "retired"),
-)
-
-root_wrap = Table(
-    "root_wrap",
-    metadata,
-    column("root_key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(root_key.c.id)),
-    column("seal", Text, DataClass.CONFIGURATION),
-    column("wrapped", LargeBinary, DataClass.WRAPPED_KEY),
-    created_at(),
-    PrimaryKeyConstraint("root_key_id", "seal"),
-)
-
-data_key = Table(
-    "data_key",
-    metadata,
-    column("id", LargeBinary, DataClass.OUR_ID, primary_key=True),
-    column("merchant_id", Text, DataClass.OUR_ID, comment="empty: the installation's own key"),
-    column("purpose", Text, DataClass.OPERATIONAL),
-    column("state", Text, DataClass.OPERATIONAL),
-    column("root_key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(root_key.c.id)),
-    column("wrapped", LargeBinary, DataClass.WRAPPED_KEY),
-    created_at(),
-    one_of("purpose", "card", "credential", "fingerprint"),
-    one_of("state", "active", "decrypt_only", "compromised", "destroyed"),
-    CheckConstraint("length(id) = 16", name="id_length"),
-    Index("data_key_one_active_ix", "merchant_id", "purpose", unique=True, postgresql_where=text("state = 'active'")),
-)
-
-key_usage = Table(
-    "key_usage",
-    metadata,
-    column("key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(data_key.c.id), primary_key=True),
-    column("reserved", BigInteger, DataClass.OPERATIONAL, server_default=text("0")),
-)
 
 merchant = Table(
     "merchant",

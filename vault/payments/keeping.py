@@ -16,7 +16,7 @@ from vault.db import Database, Session, Transaction
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.payment import Evidence, Payment, Status, StoreState
-from vault.store import audit, cards, payments
+from vault.store import audit, cards, waiting
 from vault.store.cards import CardChange, NewCard
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
 
@@ -58,13 +58,13 @@ class Keeper:
         if not wants_keeping(payment, evidence) or payment.face is None or payment.buyer is None:
             return None
         async with self._database.session() as session:
-            waiting = await payments.secrets(session, payment.merchant_id, payment.id)
+            sealed = await waiting.secrets(session, payment.merchant_id, payment.id)
             known = await _known_card(session, payment)
         if payment.card_id is not None and known is None:
             return KeepingPlan(payment.card_id, exists=False, secrets={})
         card_id = known.id if known else new_id(Prefix.CARD)
         plaintexts: dict[SecretKind, Plaintext | CardToken] = {}
-        for kind, envelope in waiting.items():
+        for kind, envelope in sealed.items():
             location = payment_location(payment.merchant_id, payment.id, kind)
             plaintexts[kind] = await self._opener.open(envelope, location, origin)
         if evidence.token is not None:
@@ -100,7 +100,7 @@ class Keeper:
             await self._create(transaction, payment, evidence, plan, origin)
         else:
             await self._extend(transaction, payment, evidence, plan, origin)
-        await payments.drop_secrets(transaction, payment.merchant_id, [payment.id])
+        await waiting.drop(transaction, payment.merchant_id, [payment.id])
         complete = SecretKind.TOKEN in plan.secrets or not (payment.store_card and payment.store_card.at_gateway)
         state = StoreState.STORED if complete else StoreState.PENDING
         return replace(payment, card_id=plan.card_id, store_state=state)

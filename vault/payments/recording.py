@@ -17,7 +17,7 @@ from vault.payment import Evidence, Kind, Payment, Source, Status, StoreState, V
 from vault.payments.keeping import Keeper, KeepingPlan, PlanOutdated, wants_keeping
 from vault.payments.transitions import advanced, capture_status, changed, unresolved
 from vault.rules import decline_for
-from vault.store import alarms, audit, cards, inquiries, payments
+from vault.store import alarms, audit, captures, cards, inquiries, payments, waiting
 from vault.store.cards import CardChange
 from vault.stored_card import CardStatus
 
@@ -59,7 +59,7 @@ class Recorder:
             before = await payments.lock(transaction, payment.merchant_id, payment.id)
             if before.store_state is StoreState.PENDING:
                 state = StoreState.STORED if before.card_id else StoreState.DROPPED
-                await payments.drop_secrets(transaction, before.merchant_id, [before.id])
+                await waiting.drop(transaction, before.merchant_id, [before.id])
                 await payments.save(transaction, replace(before, store_state=state))
                 event = Event(EventType.PAYMENT_CHANGED, origin, before.merchant_id, (before.id,), reason="abandoned")
                 await audit.append(transaction, event)
@@ -73,7 +73,7 @@ class Recorder:
         if verdict in {Verdict.ADVANCE, Verdict.ENRICH}:
             after = await self._keep(transaction, after, evidence, plan, origin)
         if after.store_state is StoreState.DROPPED and before.store_state is StoreState.PENDING:
-            await payments.drop_secrets(transaction, before.merchant_id, [before.id])
+            await waiting.drop(transaction, before.merchant_id, [before.id])
         if verdict is not Verdict.UNBOUND:
             after = await self._write_captures(transaction, after, evidence, origin)
         if changed(before, after):
@@ -102,7 +102,7 @@ class Recorder:
     ) -> Payment:
         for seen in evidence.captures:
             capture_id = new_id(Prefix.CAPTURE)
-            if await payments.record_capture(transaction, payment, capture_id, seen):
+            if await captures.record(transaction, payment, capture_id, seen):
                 event = Event(EventType.CAPTURE_RECORDED, origin, payment.merchant_id, (payment.id,))
                 await audit.append(transaction, event)
         if not evidence.captures or payment.status is not Status.SUCCESS:

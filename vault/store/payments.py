@@ -4,7 +4,6 @@ It refuses to know the gateway and the rules of states. Invariants: a merchant's
 unique index; the payment, its credential, its schedule and its event appear in one statement or not at all.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,6 @@ from vault.db import Session, Transaction
 from vault.money import Amount
 from vault.payment import (
     Capture,
-    CaptureSeen,
     Credential,
     Kind,
     Payment,
@@ -28,7 +26,7 @@ from vault.payment import (
 from vault.store.audit import encoded
 from vault.store.cards import Page, Secrets, secret_arrays
 from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_text, keys_active
-from vault.stored_card import CardFace, CardStatus, SecretKind
+from vault.stored_card import CardFace, CardStatus
 
 _SELECT = """
 select p.*, clock_timestamp() as read_at, (select coalesce(jsonb_agg(jsonb_build_object(
@@ -273,45 +271,6 @@ async def save(transaction: Transaction, payment: Payment) -> None:
         payment.cancel_requested_at,
         payment.status.final,
     )
-
-
-async def secrets(session: Session, merchant_id: str, payment_id: str) -> dict[SecretKind, bytes]:
-    """Give the envelopes that wait with a payment."""
-    rows = await session.rows(
-        "select kind, envelope from vault.payment_secret where merchant_id = $1 and payment_id = $2",
-        merchant_id,
-        payment_id,
-    )
-    return {SecretKind(row["kind"]): row["envelope"] for row in rows}
-
-
-async def drop_secrets(transaction: Transaction, merchant_id: str, payment_ids: Sequence[str]) -> None:
-    """Delete what waited with payments, ciphertext included."""
-    await transaction.rows(
-        "delete from vault.payment_secret where merchant_id = $1 and payment_id = any($2)",
-        merchant_id,
-        list(payment_ids),
-    )
-
-
-async def record_capture(transaction: Transaction, payment: Payment, capture_id: str, seen: CaptureSeen) -> bool:
-    """Insert a capture or advance the one with this request id; False when it was already so."""
-    written = await transaction.row(
-        "insert into vault.capture (merchant_id, id, payment_id, request_id, gateway_capture_id, status, currency, "
-        "value) values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (merchant_id, payment_id, request_id) do update "
-        "set status = excluded.status, updated_at = clock_timestamp(), "
-        "gateway_capture_id = coalesce(excluded.gateway_capture_id, vault.capture.gateway_capture_id) "
-        "where vault.capture.status = 'PENDING' and excluded.status <> 'PENDING' returning id",
-        payment.merchant_id,
-        capture_id,
-        payment.id,
-        seen.request_id,
-        seen.gateway_id,
-        seen.status,
-        seen.amount.currency,
-        seen.amount.minor,
-    )
-    return written is not None
 
 
 async def forget_buyer(transaction: Transaction, merchant_id: str, buyer: str) -> list[str]:
