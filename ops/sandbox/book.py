@@ -78,18 +78,25 @@ class Row:
         }
 
 
-@dataclass(slots=True)
-class Payment:
-    """One payment and where it stands."""
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A valid payment that has not been decided: who asks, for what, with which card, and what is to go wrong."""
 
     client_id: str
-    payment_id: str
     request: PayRequest
     card: Card
     brand: str
     region: str
     scenario: Scenario
     fingerprint: bytes
+
+
+@dataclass(slots=True)
+class Payment:
+    """One payment and where it stands."""
+
+    intake: Intake
+    payment_id: str
     created_at: datetime
     expires_at: datetime
     status: PaymentStatus = PaymentStatus.PROCESSING
@@ -135,8 +142,8 @@ class Book:
 
     def add(self, payment: Payment) -> None:
         """Remember a new payment."""
-        self._payments[payment.client_id, payment.request.payment_request_id] = payment
-        self._by_payment_id[payment.client_id, payment.payment_id] = payment
+        self._payments[payment.intake.client_id, payment.intake.request.payment_request_id] = payment
+        self._by_payment_id[payment.intake.client_id, payment.payment_id] = payment
         if payment.challenge is not None:
             self._by_challenge[payment.challenge] = payment
 
@@ -188,7 +195,7 @@ class Book:
         payment_id, request_id = body.get("paymentId"), body.get("paymentRequestId")
         known = self.find_by_payment_id(client_id, payment_id) if isinstance(payment_id, str) else None
         if known is not None:
-            request_id = known.request.payment_request_id
+            request_id = known.intake.request.payment_request_id
         self._received.append(Received(operation, request_id if isinstance(request_id, str) else None, body))
 
     def received(self, payment_request_id: str | None) -> list[Json]:

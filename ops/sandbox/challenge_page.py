@@ -58,11 +58,11 @@ class ChallengePage:
             return _message(HTTPStatus.NOT_FOUND, "There is no such payment.")
         if payment.challenge_url is None or payment.status is not PaymentStatus.PROCESSING:
             return _message(HTTPStatus.OK, "This authentication is over.")
-        amount = payment.request.amount
+        amount = payment.intake.request.amount
         question = QUESTION.format(
             amount=escape(f"{amount.currency} {amount.value} (smallest unit)"),
-            brand=escape(payment.brand),
-            card=escape(payment.card.masked),
+            brand=escape(payment.intake.brand),
+            card=escape(payment.intake.card.masked),
         )
         return _page(HTTPStatus.OK, question, payment)
 
@@ -75,9 +75,9 @@ class ChallengePage:
         if outcome is None:
             return _message(HTTPStatus.BAD_REQUEST, "The outcome is either success or fail.")
         self._engine.authenticate(payment, success=outcome)
-        if payment.request.redirect_url is None:
+        if payment.intake.request.redirect_url is None:
             return _message(HTTPStatus.OK, "Done. The merchant gave no address to return to.")
-        headers = {"Location": payment.request.redirect_url, "Cache-Control": "no-store"}
+        headers = {"Location": payment.intake.request.redirect_url, "Cache-Control": "no-store"}
         return web.Response(status=HTTPStatus.SEE_OTHER, headers=headers)
 
     def _find(self, request: web.Request) -> Payment | None:
@@ -90,7 +90,7 @@ def _message(status: HTTPStatus, sentence: str) -> web.Response:
 
 def _page(status: HTTPStatus, content: str, payment: Payment | None) -> web.Response:
     # Browsers apply form-action to the redirect that follows the form, so an app's own scheme has to be named.
-    scheme = (payment.request.redirect_url or "https:").partition(":")[0] if payment else "https"
+    scheme = (payment.intake.request.redirect_url or "https:").partition(":")[0] if payment else "https"
     policy = (
         f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action 'self' http: https: {scheme}:"

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from dataclasses import dataclass
 from datetime import timedelta
 
-from ops.sandbox.book import Book, Capture, Payment, PaymentStatus, Row, RowStatus
-from ops.sandbox.cards import Card
+from ops.sandbox.book import Book, Capture, Intake, Payment, PaymentStatus, Row, RowStatus
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.decisions import Feature, Route, Situation, decide, excludes
 from ops.sandbox.identifiers import (
@@ -25,9 +23,8 @@ from ops.sandbox.identifiers import (
 )
 from ops.sandbox.messages import AUTHORISATION_VALID, capture_notification, payment_notification
 from ops.sandbox.notifier import Notifier, notice
-from ops.sandbox.pay_request import PayRequest
 from ops.sandbox.results import Code, Json, Refused
-from ops.sandbox.scenarios import Notifying, Scenario
+from ops.sandbox.scenarios import Notifying
 from ops.sandbox.timers import Timers
 
 DEFAULT_EXPIRY = timedelta(minutes=14)
@@ -36,19 +33,6 @@ AUTHENTICATED_ECI = {"MASTERCARD": "02", "MAESTRO": "02"}
 OTHER_ECI = "05"
 CHALLENGE_PATH = "/checkout/3ds/"
 Sends = tuple[asyncio.Task[bool], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """A valid payment that has not been decided: who asks, for what, with which card, and what is to go wrong."""
-
-    client_id: str
-    request: PayRequest
-    card: Card
-    brand: str
-    region: str
-    scenario: Scenario
-    fingerprint: bytes
 
 
 class Engine:
@@ -66,14 +50,8 @@ class Engine:
         now = self._config.clock()
         expires_at = intake.request.expires_at
         payment = Payment(
-            client_id=intake.client_id,
+            intake=intake,
             payment_id=gateway_id(now),
-            request=intake.request,
-            card=intake.card,
-            brand=intake.brand,
-            region=intake.region,
-            scenario=intake.scenario,
-            fingerprint=intake.fingerprint,
             created_at=now,
             expires_at=expires_at if expires_at is not None and expires_at > now else now + DEFAULT_EXPIRY,
         )
@@ -111,7 +89,7 @@ class Engine:
             return
         payment.authentication = {
             "threeDSVersion": "2.2.0",
-            "eci": AUTHENTICATED_ECI.get(payment.brand, OTHER_ECI),
+            "eci": AUTHENTICATED_ECI.get(payment.intake.brand, OTHER_ECI),
             "cavv": base64.b64encode(secrets.token_bytes(20)).decode(),
             "dsTransactionId": directory_server_id(),
             "threeDSOffered": True,
@@ -133,9 +111,9 @@ class Engine:
             payment.row.status = RowStatus.CANCELLED
 
     def _route(self, payment: Payment) -> Route:
-        fields, region = payment.request.card, payment.region
+        fields, region = payment.intake.request.card, payment.intake.region
         initiated = fields.recurring_type is not None
-        if initiated and payment.scenario.require_3ds:
+        if initiated and payment.intake.scenario.require_3ds:
             # The tables would refuse; the scenario is for clients that have to survive a gateway that does not.
             return Route.CHALLENGE
         threshold = self._config.risk_challenge_from
@@ -144,15 +122,15 @@ class Engine:
             Situation(
                 authenticate=fields.authenticate and not excludes(region, Feature.AUTHENTICATION),
                 upgrade=fields.upgrade is not False and not excludes(region, Feature.UPGRADE),
-                issuer_insists=payment.scenario.require_3ds,
-                risk_challenges=None if risk is None else int(payment.request.amount.value) >= risk,
+                issuer_insists=payment.intake.scenario.require_3ds,
+                risk_challenges=None if risk is None else int(payment.intake.request.amount.value) >= risk,
                 merchant_initiated=initiated,
                 authenticated_elsewhere=fields.mpi is not None,
             )
         )
 
     def _submit(self, payment: Payment) -> None:
-        if payment.scenario.late_success or self._config.asynchronous:
+        if payment.intake.scenario.late_success or self._config.asynchronous:
             self._timers.later(self._config.late_after, lambda: self._ask_issuer(payment))
         else:
             self._ask_issuer(payment)
@@ -160,20 +138,20 @@ class Engine:
     def _ask_issuer(self, payment: Payment) -> None:
         if payment.status is not PaymentStatus.PROCESSING:
             return
-        initiated = payment.request.card.recurring_type is not None
-        if payment.scenario.decline is not None:
-            self._decline(payment, payment.scenario.decline)
-        elif payment.card.expired(self._config.clock()) and not initiated:
+        initiated = payment.intake.request.card.recurring_type is not None
+        if payment.intake.scenario.decline is not None:
+            self._decline(payment, payment.intake.scenario.decline)
+        elif payment.intake.card.expired(self._config.clock()) and not initiated:
             self._decline(payment, Code.CARD_EXPIRED)
         else:
             self._authorise(payment)
 
     def _authorise(self, payment: Payment) -> None:
         payment.network_transaction_id = network_transaction_id()
-        self._book.issue_scheme_id(payment.network_transaction_id, payment.card)
-        if payment.request.card.tokenize:
+        self._book.issue_scheme_id(payment.network_transaction_id, payment.intake.card)
+        if payment.intake.request.card.tokenize:
             stable = self._config.stable_tokens
-            payment.token = self._book.tokenise(payment.client_id, payment.card, stable=stable)
+            payment.token = self._book.tokenise(payment.intake.client_id, payment.intake.card, stable=stable)
         self._decided(payment, PaymentStatus.SUCCESS, Code.SUCCESS, RowStatus.AUTHORISED)
 
     def _decline(self, payment: Payment, code: str) -> None:
@@ -182,7 +160,9 @@ class Engine:
     def _decided(self, payment: Payment, status: PaymentStatus, code: str, verdict: RowStatus) -> None:
         payment.status, payment.code = status, code
         payment.decided_at = self._config.clock()
-        payment.row = Row(payment.request.payment_request_id, payment.payment_id, payment.request.amount, verdict)
+        payment.row = Row(
+            payment.intake.request.payment_request_id, payment.payment_id, payment.intake.request.amount, verdict
+        )
         self._book.rows.append(payment.row)
         self._follow(payment)
 
@@ -197,7 +177,7 @@ class Engine:
         """Do what follows a decision, unless the answer to `pay` has to go out first."""
         if payment.held or payment.status not in (PaymentStatus.SUCCESS, PaymentStatus.FAIL):
             return ()
-        if payment.status is PaymentStatus.SUCCESS and payment.request.captures_itself:
+        if payment.status is PaymentStatus.SUCCESS and payment.intake.request.captures_itself:
             self._timers.later(self._config.capture_delay, lambda: self._capture(payment))
         return self._notify(payment, payment_notification(payment))
 
@@ -205,14 +185,14 @@ class Engine:
         if payment.status is not PaymentStatus.SUCCESS or payment.row is None:
             return
         now = self._config.clock()
-        capture = Capture(capture_request_id(), gateway_id(now), payment.request.amount, now)
+        capture = Capture(capture_request_id(), gateway_id(now), payment.intake.request.amount, now)
         payment.row.captures.append(capture)
         self._notify(payment, capture_notification(payment, capture))
 
     def _notify(self, payment: Payment, body: Json) -> Sends:
-        url, notifying = payment.request.notify_url, payment.scenario.notifying
+        url, notifying = payment.intake.request.notify_url, payment.intake.scenario.notifying
         if url is None or not self._config.notifications or Notifying.NO_NOTIFICATION in notifying:
             return ()
-        item = notice(payment.client_id, url, body)
+        item = notice(payment.intake.client_id, url, body)
         copies = 2 if Notifying.DUPLICATE_NOTIFICATIONS in notifying else 1
         return tuple(self._notifier.start(item) for _ in range(copies))

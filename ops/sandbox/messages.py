@@ -22,12 +22,12 @@ def moment(time: datetime) -> str:
 
 def payment_result_info(payment: Payment, *, with_token: bool = True) -> Json:
     """Return what is known of card and authorisation."""
-    info = payment.card.as_json(brand=payment.brand, region=payment.region)
+    info = payment.intake.card.as_json(brand=payment.intake.brand, region=payment.intake.region)
     if payment.authentication is not None:
         info["threeDSResult"] = payment.authentication
     if payment.status is PaymentStatus.FAIL:
         return info | _refusal(payment.code)
-    fields = payment.request.card
+    fields = payment.intake.request.card
     if payment.network_transaction_id is not None:
         info["networkTransactionId"] = payment.network_transaction_id
     if fields.billing_region is not None:
@@ -35,8 +35,8 @@ def payment_result_info(payment: Payment, *, with_token: bool = True) -> Json:
         info["avsResultRaw"] = ("Y" if fields.billing_postcode else "A") if checked else "U"
     if fields.cvv_given:
         info["cvvResultRaw"] = "M"
-    if payment.request.installments is not None:
-        info["creditPayPlan"] = {"installmentNum": str(payment.request.installments)}
+    if payment.intake.request.installments is not None:
+        info["creditPayPlan"] = {"installmentNum": str(payment.intake.request.installments)}
     if with_token and payment.token is not None:
         info["cardToken"] = payment.token
     return info
@@ -51,9 +51,9 @@ def _refusal(code: str) -> Json:
 
 def _identity(payment: Payment) -> Json:
     return {
-        "paymentRequestId": payment.request.payment_request_id,
+        "paymentRequestId": payment.intake.request.payment_request_id,
         "paymentId": payment.payment_id,
-        "paymentAmount": payment.request.amount.as_json(),
+        "paymentAmount": payment.intake.request.amount.as_json(),
         "paymentCreateTime": moment(payment.created_at),
     }
 
@@ -92,11 +92,11 @@ def inquiry_answer(payment: Payment) -> Json:
         "paymentResultCode": str(code),
         "paymentResultMessage": result(code)["resultMessage"],
         "paymentMethodType": "CARD",
-        "actualPaymentAmount": payment.request.amount.as_json(),
+        "actualPaymentAmount": payment.intake.request.amount.as_json(),
         **_identity(payment),
     }
-    if payment.request.metadata is not None:
-        answer["metadata"] = payment.request.metadata
+    if payment.intake.request.metadata is not None:
+        answer["metadata"] = payment.intake.request.metadata
     if payment.row is not None and payment.row.captures:
         answer["transactions"] = [_capture_record(capture) for capture in payment.row.captures]
     if payment.status is PaymentStatus.PROCESSING:
@@ -124,7 +124,7 @@ def cancel_answer(payment: Payment, time: datetime) -> Json:
     return {
         "result": result(Code.SUCCESS),
         "paymentId": payment.payment_id,
-        "paymentRequestId": payment.request.payment_request_id,
+        "paymentRequestId": payment.intake.request.payment_request_id,
         "cancelTime": moment(time),
     }
 
@@ -139,8 +139,8 @@ def payment_notification(payment: Payment) -> Json:
         "paymentMethodType": "CARD",
         "paymentResultInfo": payment_result_info(payment),
     }
-    if payment.request.metadata is not None:
-        notification["metadata"] = payment.request.metadata
+    if payment.intake.request.metadata is not None:
+        notification["metadata"] = payment.intake.request.metadata
     return notification
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ops.sandbox.book import Book, Payment, PaymentStatus
+from ops.sandbox.book import Book, Intake, Payment, PaymentStatus
 from ops.sandbox.cards import Card
 from ops.sandbox.config import RegionalRule, SandboxConfig
 from ops.sandbox.decisions import Feature, excludes
-from ops.sandbox.engine import Engine, Intake
+from ops.sandbox.engine import Engine
 from ops.sandbox.fields import Fields
 from ops.sandbox.messages import cancel_answer, inquiry_answer, pay_answer
 from ops.sandbox.pay_request import PayRequest, read_pay_request
@@ -98,7 +98,7 @@ def _fingerprint(book: Book, request: PayRequest) -> bytes:
 
 
 def _repeated(desk: Desk, payment: Payment, fingerprint: bytes) -> Outcome:
-    if payment.fingerprint != fingerprint:
+    if payment.intake.fingerprint != fingerprint:
         raise Refused(Code.REPEAT_REQ_INCONSISTENT)
     if payment.status is PaymentStatus.CANCELLED:
         raise Refused(Code.ORDER_IS_CANCELED)
