@@ -43,14 +43,14 @@ def merchants() -> None:
 @click.option(
     "--gateway-private-key-file",
     required=True,
-    type=click.File("r"),
+    type=click.File("r", lazy=True),
     metavar="PATH",
     help="The merchant's RSA private key, PEM or bare base64; - reads standard input.",
 )
 @click.option(
     "--gateway-public-key-file",
     required=True,
-    type=click.File("r"),
+    type=click.File("r", lazy=True),
     metavar="PATH",
     help="The gateway's RSA public key, PEM or bare base64.",
 )

@@ -1,0 +1,59 @@
+"""An operator's desk at a migrated database, before and after the keys were made; key files for merchants."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.installation import key_pair
+from tests.ops.cli.commands import Desk, desk_at
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTexts:
+    """A merchant's private key and the gateway's public one, as the gateway's console shows them."""
+
+    private: str
+    public: str
+
+
+@pytest.fixture(scope="session")
+def key_texts() -> KeyTexts:
+    return KeyTexts(*key_pair())
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("CARDVAULT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def bare_desk(tmp_path: Path, database_url: str) -> Desk:
+    """A migrated database without keys."""
+    return desk_at(tmp_path, database_url)
+
+
+@pytest.fixture
+def desk(bare_desk: Desk) -> Desk:
+    """A migrated database with keys."""
+    bare_desk.data("keys", "init")
+    return bare_desk
+
+
+@pytest.fixture
+def merchant_id(desk: Desk, key_texts: KeyTexts) -> str:
+    """A merchant, made by the command."""
+    return make_merchant(desk, key_texts, "GATEWAY_1")["merchantId"]
+
+
+def make_merchant(desk: Desk, key_texts: KeyTexts, gateway_client_id: str, *more: str) -> dict[str, str]:
+    made: dict[str, str] = desk.data(
+        *("merchants", "create", "--name", "Shop", "--gateway-client-id", gateway_client_id),
+        *("--gateway-private-key-file", desk.file("merchant.pem", key_texts.private)),
+        *("--gateway-public-key-file", desk.file("gateway.pem", key_texts.public), *more),
+    )
+    return made

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.doctor import Finding, Level
+from ops.doctor_view import plain_lines, tree
+from tests.ops.cli.commands import Desk, desk_at
+
+
+def findings(desk: Desk, code: int, **changes: str) -> list[dict[str, Any]]:
+    result = desk.run("doctor", "--json", **changes)
+    assert result.exit_code == code, result.output
+    report = json.loads(result.stdout)
+    assert report["ok"] is (code == 0)
+    found: list[dict[str, Any]] = report["findings"]
+    return found
+
+
+def levels(found: list[dict[str, Any]]) -> dict[str, set[str]]:
+    return {
+        area: {each["level"] for each in found if each["area"] == area} for area in {each["area"] for each in found}
+    }
+
+
+def test_a_sound_installation_has_no_failure(desk: Desk, merchant_id: str) -> None:
+    found = findings(desk, 0)
+    assert levels(found).keys() >= {"settings", "database", "clock", "capacity", "schema", "roles", "keys", "audit"}
+    assert any(merchant_id in each["finding"] for each in found)
+
+
+def test_a_gateway_that_does_not_answer_is_a_warning(desk: Desk) -> None:
+    assert levels(findings(desk, 0))["gateway"] == {"warn"}
+
+
+def test_servers_that_may_change_the_schema_are_a_warning_in_development(desk: Desk) -> None:
+    assert levels(findings(desk, 0))["roles"] == {"warn"}
+
+
+def test_every_missing_setting_is_a_finding(tmp_path: Path) -> None:
+    found = findings(Desk(tmp_path, {}), 1)
+    assert {each["finding"].split()[0] for each in found} >= {"CARDVAULT_DATABASE_URL", "CARDVAULT_SEAL"}
+    assert all(each["advice"] for each in found)
+
+
+def test_a_database_that_is_down_ends_the_examination_of_it(tmp_path: Path) -> None:
+    found = levels(findings(desk_at(tmp_path, "postgresql://a:hunter2@127.0.0.1:9/x"), 1))
+    assert found["database"] == {"fail"}
+    assert "schema" not in found
+
+
+def test_a_database_without_a_schema_fails(tmp_path: Path, empty_database_url: str) -> None:
+    found = findings(desk_at(tmp_path, empty_database_url), 1)
+    assert [each["advice"] for each in found if each["area"] == "schema"] == ["run cardvault db upgrade"]
+
+
+def test_a_wrong_passphrase_fails(desk: Desk) -> None:
+    desk.file("passphrase", "another passphrase altogether")
+    assert levels(findings(desk, 1))["keys"] == {"fail"}
+
+
+def test_missing_keys_fail(bare_desk: Desk) -> None:
+    found = [each for each in findings(bare_desk, 1) if each["area"] == "keys"]
+    assert [each["level"] for each in found] == ["fail"]
+    assert "cardvault keys init" in found[0]["advice"]
+
+
+def test_a_passphrase_that_others_may_read_is_a_warning(desk: Desk) -> None:
+    (desk.folder / "passphrase").chmod(0o644)
+    assert "warn" in levels(findings(desk, 0))["keys"]
+
+
+def test_a_pool_larger_than_the_database_is_a_warning(desk: Desk) -> None:
+    assert levels(findings(desk, 0, pool_size="200"))["capacity"] == {"warn"}
+
+
+@pytest.mark.parametrize("level", Level)
+def test_lines_and_tree_show_the_same(level: Level) -> None:
+    finding = Finding("keys", level, "something [odd]", "mend it")
+    assert list(plain_lines([finding])) == [f"{level:<4}  keys: something [odd] (mend it)"]
+    (branch,) = tree([finding]).children
+    (leaf,) = branch.children
+    assert "something [odd]" in str(leaf.label)
+
+
+def test_people_get_lines_where_there_is_no_terminal(desk: Desk) -> None:
+    assert desk.run("doctor").output.startswith("ok    settings: complete, for development\n")

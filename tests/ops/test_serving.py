@@ -1,0 +1,97 @@
+"""`cardvault serve` and `cardvault worker` as processes."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from ops.local_http import Call, call, is_up
+from tests.ops.cli.commands import Desk, desk_at
+from tests.ops.processes import await_that, is_alive, start
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str) -> Desk:
+    desk = desk_at(tmp_path, database_url)
+    desk.data("keys", "init")
+    return desk
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def children(pid: int) -> list[int]:
+    found = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
+def test_a_server_with_processes_and_a_worker_ends_as_a_whole(desk: Desk, port: int, log_folder: Path) -> None:
+    url = f"http://127.0.0.1:{port}"
+    with (log_folder / f"serve-{port}.log").open("wb") as log:
+        server = start(["serve", "--port", str(port), "--workers", "2", "--with-worker"], log, desk.env)
+        await_that(lambda: is_up(url, "/readyz"), server)
+        await_that(lambda: b"worker.started" in Path(log.name).read_bytes(), server)
+        family = children(server.pid)
+        assert len(family) >= 3
+        assert "server" not in {name.lower() for name in call(url, Call("GET", "/healthz")).headers}
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+        await_that(lambda: not any(map(is_alive, family)))
+
+
+def test_a_killed_server_leaves_no_process(desk: Desk, port: int, log_folder: Path) -> None:
+    with (log_folder / f"serve-{port}.log").open("wb") as log:
+        server = start(["serve", "--port", str(port), "--workers", "2", "--with-worker"], log, desk.env)
+        await_that(lambda: is_up(f"http://127.0.0.1:{port}", "/readyz"), server)
+        family = children(server.pid)
+        server.kill()
+        server.wait(60)
+        await_that(lambda: not any(map(is_alive, family)))
+
+
+def test_a_server_whose_worker_dies_ends_with_a_failure(desk: Desk, port: int, log_folder: Path) -> None:
+    path = log_folder / f"serve-{port}.log"
+    with path.open("wb") as log:
+        server = start(["serve", "--port", str(port), "--with-worker"], log, desk.env)
+        await_that(lambda: is_up(f"http://127.0.0.1:{port}", "/readyz"), server)
+        await_that(lambda: b"worker.started" in path.read_bytes(), server)
+        (worker,) = children(server.pid)
+        os.kill(worker, signal.SIGKILL)
+        assert server.wait(60) == 1
+    assert b"the worker beside the server ended" in path.read_bytes()
+
+
+def test_a_port_in_use_is_refused_with_its_mend(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = desk.refusal("serve", "--port", str(taken.getsockname()[1]))
+    assert "choose another with --host and --port" in said
+
+
+def test_a_host_that_is_not_ours_is_refused(desk: Desk) -> None:
+    assert "choose another with --host" in desk.refusal("serve", "--host", "192.0.2.1", "--port", "1024")
+
+
+def test_a_worker_ends_when_asked(desk: Desk, log_folder: Path, port: int) -> None:
+    path = log_folder / f"worker-{port}.log"
+    with path.open("wb") as log:
+        worker = start(["worker"], log, desk.env)
+        await_that(lambda: b"worker.started" in path.read_bytes(), worker)
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(60) == 0
+    assert b"worker.stopped" in path.read_bytes()
+
+
+def test_a_sandbox_says_where_it_is_and_ends_when_asked(log_folder: Path, port: int) -> None:
+    path = log_folder / f"sandbox-{port}.log"
+    with path.open("wb") as log:
+        sandbox = start(["sandbox", "--port", str(port), "--json"], log)
+        await_that(lambda: is_up(f"http://127.0.0.1:{port}", "/_sandbox/health"), sandbox)
+        sandbox.send_signal(signal.SIGTERM)
+        assert sandbox.wait(60) == 0
+    assert path.read_text() == f'{{"sandboxUrl": "http://127.0.0.1:{port}"}}\n'
