@@ -5,6 +5,7 @@ It refuses mocks: everything between the test and PostgreSQL is the product.
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
         settings = settings_for(blueprint.folder, database_url, **values)
         app = create_app(settings)
         app.openapi_schema = _schema(app)
+        logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
         task = asyncio.create_task(server.serve(sockets=[socket]))
         stack.push_async_callback(_stopped, server, task)

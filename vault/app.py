@@ -11,11 +11,12 @@ from typing import TypeAlias
 
 from fastapi import FastAPI, Request, Response
 
-from keys.errors import KeysError
+from keys.errors import CannotOpen, KeysError
 from vault import middleware, openapi, problems
 from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
-from vault.errors import KeysUnavailable
+from vault.errors import IntegrityFailure, KeysUnavailable
 from vault.logs import configure
+from vault.opening import report_damaged_key
 from vault.problems import request_id_of
 from vault.routes import access, cards, gateway, health, payments
 from vault.services import Services, running_services
@@ -55,8 +56,12 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
     return app
 
 
-async def _keys_failed(request: Request, _error: Exception) -> Response:
-    return problems.answer(request.scope, KeysUnavailable())
+async def _keys_failed(request: Request, error: Exception) -> Response:
+    if not isinstance(error, CannotOpen):
+        return problems.answer(request.scope, KeysUnavailable())
+    origin = Origin(ActorKind.ANONYMOUS, address=access.address_of(request), request_id=request_id_of(request.scope))
+    await report_damaged_key(access.services_of(request).database, origin)
+    return problems.answer(request.scope, IntegrityFailure())
 
 
 async def _record_withheld(request: Request, pointers: Sequence[str]) -> None:

@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Final
 
 from keys import selftest
-from keys.errors import KeyUnavailable
+from keys.errors import CannotOpen, KeyUnavailable, RootKeyMismatch
 from keys.keyring import Keyring, Purpose, new_data_key
 from keys.rootkey import RootKey
 from keys.seals.keystore import Passphrase
 from keys.seals.local import LocalSeal
-from vault.audit.events import Detail, Event, EventType, Origin
+from vault.audit.events import ActorKind, Detail, Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Conflict
 from vault.ids import key_name
+from vault.opening import report_damaged_key
 from vault.settings import Settings
 from vault.store import keys
 from vault.store.keys import KeyStore, WrappedRoot
 
 _SCHEME: Final = "local:"
 INSTALLATION: Final = ""
+_STARTING: Final = Origin(ActorKind.WORKER, "start")
 _MERCHANT_PURPOSES: Final = (Purpose.CARD, Purpose.CREDENTIAL, Purpose.FINGERPRINT)
 
 
@@ -42,24 +44,31 @@ async def open_seal(settings: Settings) -> LocalSeal:
 
 
 async def open_roots(settings: Settings, database: Database) -> dict[bytes, RootKey]:
-    """Open every root key that is in use; raises `SealError`, or `KeyUnavailable` before `cardvault keys init`."""
+    """Open every root key that is in use; raises `SealError`, or `KeyUnavailable` before `cardvault keys init`.
+
+    A wrap that does not open, or opens to another key than the one on record, leaves an alarm behind.
+    """
     await asyncio.to_thread(selftest.run)
     async with database.session() as session:
         wrapped = await keys.roots(session)
     if not wrapped:
         raise KeyUnavailable
     seal = await open_seal(settings)
-    return {
-        root.key_id: seal.unwrap_root(
-            root.wrapped,
-            key_id=root.key_id,
-            version=root.version,
-            environment=settings.environment,
-            check_value=root.check_value,
-        )
-        for root in wrapped
-        if root.seal == seal.name
-    }
+    try:
+        return {root.key_id: _unwrapped(seal, root, settings) for root in wrapped if root.seal == seal.name}
+    except (CannotOpen, RootKeyMismatch):
+        await report_damaged_key(database, _STARTING)
+        raise
+
+
+def _unwrapped(seal: LocalSeal, root: WrappedRoot, settings: Settings) -> RootKey:
+    return seal.unwrap_root(
+        root.wrapped,
+        key_id=root.key_id,
+        version=root.version,
+        environment=settings.environment,
+        check_value=root.check_value,
+    )
 
 
 async def open_keyring(settings: Settings, database: Database) -> Keyring:

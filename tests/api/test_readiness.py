@@ -1,0 +1,63 @@
+"""`/healthz` and `/readyz`, a database that goes away and comes back, and requests meanwhile (T-16)."""
+
+import pytest
+
+from keys.keyring import Purpose
+from tests.api.shop import Sql, payment, problem, store, until
+from tests.cluster import no_audit, out_of_reach
+from tests.database import Cluster
+from tests.installation import Installation
+
+pytestmark = pytest.mark.anyio
+WELL = {"ready": True, "database": True, "keys": True, "audit": True}
+
+
+async def test_a_vault_that_works_is_alive_and_ready(vault: Installation, sql: Sql) -> None:
+    assert (await vault.api.get("/healthz")).json() == {"status": "ok"}
+    mark = await sql.mark()
+    answer = await vault.api.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, WELL)
+    assert await sql.since(mark) == []
+
+
+async def test_without_its_database_it_says_so_and_comes_back_by_itself(
+    vault: Installation, onboarded_url: str, postgres: Cluster
+) -> None:
+    assert (await vault.api.post("/v1/cards", json=store())).status_code == 201
+    async with out_of_reach(postgres.url, onboarded_url.rpartition("/")[2]):
+        answer = await vault.api.get("/readyz")
+        assert (answer.status_code, answer.json()["database"]) == (503, False)
+        assert (await vault.api.get("/healthz")).status_code == 200
+        for path, body in (("/v1/cards", store()), ("/v1/payments", payment())):
+            refused = await vault.api.post(path, json=body)
+            assert problem(refused, 503, "database_unavailable")["retryable"] is True
+            assert refused.headers["Retry-After"]
+
+    async def ready() -> bool:
+        return (await vault.api.get("/readyz")).status_code == 200
+
+    await until(ready)
+    assert (await vault.api.post("/v1/cards", json=store())).status_code == 200
+
+
+async def test_without_a_place_for_events_it_is_not_ready(vault: Installation, sql: Sql) -> None:
+    async with no_audit(sql.connection):
+        answer = await vault.api.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, WELL | {"ready": False, "audit": False})
+    assert (await vault.api.get("/readyz")).status_code == 200
+
+
+async def test_without_its_keys_it_is_not_ready(vault: Installation, sql: Sql) -> None:
+    await sql.change("update vault.data_key set state = 'decrypt_only' where merchant_id = ''")
+    vault.services.keyring.forget("", Purpose.FINGERPRINT)
+    answer = await vault.api.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, WELL | {"ready": False, "keys": False})
+    problem(await vault.api.get("/v1/payments"), 503, "keys_unavailable")
+
+
+async def test_a_database_that_hangs_is_not_ready_within_its_patience(vault: Installation, sql: Sql) -> None:
+    async with sql.connection.transaction():
+        await sql.connection.execute("lock table vault.audit_pending in access exclusive mode")
+        answer = await vault.api.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert (await vault.api.get("/readyz")).status_code == 200
