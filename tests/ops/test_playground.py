@@ -18,6 +18,7 @@ from ops.playground_folder import Folder, Record, remembered_ports, write_privat
 from ops.refusal import Refused
 from tests.canary import CVV_CANARY, VISA_CANARY, leaks_in_folder
 from tests.database import place_for_servers
+from tests.ops.cli.commands import Desk
 from tests.ops.processes import await_that, below, command_line, is_alive, read_state, start
 
 CARD = {"cardNo": VISA_CANARY, "expiryMonth": "11", "expiryYear": "39"}
@@ -40,6 +41,10 @@ class Dev:
     @property
     def state(self) -> dict[str, Any]:
         return read_state(self.state_file)
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.data, self.state["env"])
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
@@ -114,17 +119,18 @@ def test_the_api_key_stores_and_pays(dev: Dev) -> None:
 
 
 def test_the_environment_leads_other_commands_here(dev: Dev) -> None:
-    with tempfile.TemporaryFile() as output:
-        assert start(["merchants", "show", dev.state["merchantId"]], output, dev.state["env"]).wait(60) == 0
-        assert start(["db", "check"], output, dev.state["env"]).wait(60) == 0
+    assert dev.desk.data("merchants", "show", dev.state["merchantId"])["name"] == "Playground"
+    assert dev.desk.run("doctor").exit_code == 0
 
 
 def test_the_servers_login_may_not_change_the_schema(dev: Dev) -> None:
-    env = dev.state["env"] | {"CARDVAULT_ADMIN_DATABASE_URL": dev.state["env"]["CARDVAULT_DATABASE_URL"]}
-    with tempfile.TemporaryFile() as output:
-        assert start(["db", "upgrade"], output, env).wait(60) == 1
-        output.seek(0)
-        assert b"SQL state 42501" in output.read()
+    said = dev.desk.refusal("db", "upgrade", admin_database_url=dev.state["env"]["CARDVAULT_DATABASE_URL"])
+    assert "SQL state 42501" in said
+
+
+def test_the_servers_login_may_not_do_operators_work(dev: Dev) -> None:
+    said = dev.desk.refusal("merchants", "list", admin_database_url=dev.state["env"]["CARDVAULT_DATABASE_URL"])
+    assert "may not act as cardvault_operator" in said
 
 
 def test_no_secret_is_in_a_command_line_and_no_operators_login_in_a_servers_environment(dev: Dev) -> None:
@@ -139,10 +145,8 @@ def test_no_secret_is_in_a_command_line_and_no_operators_login_in_a_servers_envi
 
 
 def test_a_second_playground_is_refused_and_leaves_the_first_alone(dev: Dev) -> None:
-    with tempfile.TemporaryFile() as output:
-        assert start(["dev", "--data", str(dev.data), "--state", str(dev.state_file)], output).wait(60) == 1
-        output.seek(0)
-        assert b"in use" in output.read()
+    desk = Desk(dev.data, {})
+    assert "in use" in desk.refusal("dev", "--data", str(dev.data), "--state", str(dev.state_file))
     assert call(dev.state["baseUrl"], Call("GET", "/readyz")).status == 200
 
 

@@ -1,13 +1,15 @@
 """`cardvault serve` and `cardvault worker` as processes."""
 
-import os
 import signal
 import socket
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from ops.local_http import Call, call, is_up
+from ops.serving import _Companion
 from tests.ops.cli.commands import Desk, desk_at
 from tests.ops.processes import await_that, is_alive, start
 
@@ -55,16 +57,22 @@ def test_a_killed_server_leaves_no_process(desk: Desk, port: int, log_folder: Pa
         await_that(lambda: not any(map(is_alive, family)))
 
 
-def test_a_server_whose_worker_dies_ends_with_a_failure(desk: Desk, port: int, log_folder: Path) -> None:
-    path = log_folder / f"serve-{port}.log"
-    with path.open("wb") as log:
-        server = start(["serve", "--port", str(port), "--with-worker"], log, desk.env)
-        await_that(lambda: is_up(f"http://127.0.0.1:{port}", "/readyz"), server)
-        await_that(lambda: b"worker.started" in path.read_bytes(), server)
-        (worker,) = children(server.pid)
-        os.kill(worker, signal.SIGKILL)
-        assert server.wait(60) == 1
-    assert b"the worker beside the server ended" in path.read_bytes()
+def test_a_server_whose_worker_dies_is_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+    monkeypatch.setattr("ops.serving._WORKER", (sys.executable, "-c", "pass"))
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    try:
+        with _Companion(wanted=True) as companion:
+            await_that(told.is_set)
+            assert companion.failed
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_worker_that_ends_with_its_server_has_not_failed() -> None:
+    with _Companion(wanted=False) as companion:
+        pass
+    assert not companion.failed
 
 
 def test_a_port_in_use_is_refused_with_its_mend(desk: Desk) -> None:
