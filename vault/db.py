@@ -89,7 +89,13 @@ class Database:
     """A pool of connections in one role; see `design.md` section 2 for what runs on it."""
 
     def __init__(self, url: str, *, role: str | None, pool_size: int = 10, pool_timeout: float = 2.0) -> None:
-        settings = {"application_name": "cardvault", "statement_timeout": "15000", "jit": "off"}
+        settings = {
+            "application_name": "cardvault",
+            "statement_timeout": "15000",
+            # Without it the locks of a process that stands still, or of a host that is gone, are held for ever.
+            "idle_in_transaction_session_timeout": "5000",
+            "jit": "off",
+        }
         if role:
             settings["role"] = role
         self._engine: AsyncEngine = create_async_engine(
