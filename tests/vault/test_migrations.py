@@ -1,0 +1,59 @@
+"""The schema in time: there and back again, twice at once, and a check that notices what differs."""
+
+import asyncio
+import os
+import sys
+
+import asyncpg
+import pytest
+from alembic import command
+
+from vault import migrations
+
+pytestmark = pytest.mark.anyio
+_UPGRADE = "import asyncio, os; from vault import migrations; asyncio.run(migrations.upgrade(os.environ['DATABASE']))"
+
+
+async def test_a_fresh_database_is_brought_up_to_date_and_checks_clean(empty_database_url: str) -> None:
+    with pytest.raises(migrations.SchemaDiffers):
+        await migrations.check(empty_database_url)
+    await migrations.upgrade(empty_database_url)
+    await migrations.check(empty_database_url)
+    await migrations.upgrade(empty_database_url)
+
+
+async def test_two_upgrades_at_once_are_one(empty_database_url: str) -> None:
+    env = os.environ | {"DATABASE": empty_database_url}
+    started = [await asyncio.create_subprocess_exec(sys.executable, "-c", _UPGRADE, env=env) for _ in range(3)]
+    assert [await process.wait() for process in started] == [0, 0, 0]
+    await migrations.check(empty_database_url)
+
+
+async def test_the_schema_can_be_taken_back_and_made_again(empty_database_url: str) -> None:
+    """T-53."""
+    await migrations.upgrade(empty_database_url)
+    await asyncio.to_thread(command.downgrade, migrations._config(empty_database_url), "base")
+    connection = await asyncpg.connect(empty_database_url, ssl=False)
+    left = await connection.fetch("select tablename from pg_tables where schemaname = 'vault'")
+    await connection.close()
+    assert [row["tablename"] for row in left] == ["alembic_version"]
+    await migrations.upgrade(empty_database_url)
+    await migrations.check(empty_database_url)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        "alter table vault.card add column note text",
+        "alter table vault.card drop column funding",
+        "drop index vault.card_one_per_buyer_ix",
+        "create table vault.extra (id int)",
+        "update vault.alembic_version set version_num = '0000'",
+    ],
+)
+async def test_a_schema_that_differs_is_noticed(database_url: str, difference: str) -> None:
+    connection = await asyncpg.connect(database_url, ssl=False)
+    await connection.execute(difference)
+    await connection.close()
+    with pytest.raises(migrations.SchemaDiffers):
+        await migrations.check(database_url)
