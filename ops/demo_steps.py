@@ -235,5 +235,5 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("An answer lost after the charge, found again", lost_answer),
     Step("Trying to get the card number back", no_way_back),
     Step("The audit events", audit_events),
-    Step("Searching files, write-ahead log and logs for card data", canary_scan),
+    Step("The canary scan: no card data in files, write-ahead log and logs", canary_scan),
 )
