@@ -172,7 +172,7 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
     async with AsyncExitStack() as stack:
         config = SandboxConfig(gateway_key_file=blueprint.folder / "gateway.pem", **changes.pop("sandbox", {}))
         sandbox = await stack.enter_async_context(Sandbox(config))
-        sandbox_api = await stack.enter_async_context(httpx2.AsyncClient(base_url=sandbox.url))
+        sandbox_api = await stack.enter_async_context(httpx2.AsyncClient(verify=False, base_url=sandbox.url))
         for tenant in blueprint.tenants:
             body = {"clientId": tenant.gateway_client_id, "publicKey": tenant.public_key}
             (await sandbox_api.post("/_sandbox/clients", json=body)).raise_for_status()
@@ -192,7 +192,7 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
                 task.result()
             await asyncio.sleep(0.005)
         api = await stack.enter_async_context(
-            httpx2.AsyncClient(base_url=url, headers=blueprint.tenants[0].headers, timeout=30)
+            httpx2.AsyncClient(verify=False, base_url=url, headers=blueprint.tenants[0].headers, timeout=30)
         )
         yield Installation(settings, app.state.services, sandbox, sandbox_api, api, blueprint.tenants, app)
 

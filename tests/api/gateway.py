@@ -58,7 +58,7 @@ class Courier:
 
     async def bring_raw(self, raw: bytes, headers: dict[str, str], path: str | None = None) -> httpx2.Response:
         """Deliver bytes with headers."""
-        async with httpx2.AsyncClient(base_url=self.vault.api.base_url) as client:
+        async with httpx2.AsyncClient(verify=False, base_url=self.vault.api.base_url) as client:
             return await client.post(
                 path or self.path, content=raw, headers={"content-type": "application/json"} | headers
             )
