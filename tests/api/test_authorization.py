@@ -107,7 +107,9 @@ async def _call(
     vault: Installation, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
 ) -> httpx2.Response:
     async with httpx2.AsyncClient(verify=False, base_url=vault.api.base_url) as client:
-        return await client.request(method, path, headers=headers, **({} if body is None else {"json": body}))
+        if body is None:
+            return await client.request(method, path, headers=headers)
+        return await client.request(method, path, headers=headers, json=body)
 
 
 async def _callers(keys: Keys) -> dict[str, tuple[dict[str, str], int, str, str]]:

@@ -38,7 +38,7 @@ async def test_a_captured_payment_is_not_cancelled(vault: Installation, sql: Sql
     view = await paid(vault, payment(captureMode="AUTOMATIC"))
 
     async def captured() -> bool:
-        return (await shown(vault, view["paymentId"]))["captureStatus"] == "FULL"
+        return bool((await shown(vault, view["paymentId"]))["captureStatus"] == "FULL")
 
     await until(captured)
     problem(await _cancel(vault, view), 409, "already_captured")

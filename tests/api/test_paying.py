@@ -109,7 +109,7 @@ async def test_what_the_merchant_left_out_comes_from_its_configuration(vault: In
     assert sent["paymentRedirectUrl"] == REDIRECT
     assert sent["settlementStrategy"] == {"settlementCurrency": "EUR"}
     assert sent["order"]["orderAmount"] == sent["paymentAmount"] == {"currency": "EUR", "value": "2590"}
-    own = {
+    own: dict[str, Any] = {
         "paymentRedirectUrl": "https://shop.example/other",
         "settlementStrategy": {"settlementCurrency": "USD"},
         "env": {"terminalType": "WEB", "clientIp": "2001:db8::1"},

@@ -1,6 +1,7 @@
 """What the database itself refuses, whoever asks: changes without an event, and whatever a role was not given."""
 
 from collections.abc import AsyncIterator
+from typing import TypeAlias
 
 import asyncpg
 import pytest
@@ -11,20 +12,18 @@ from vault.migrations.guards import APP, GRANTS, OPERATOR
 from vault.schema import DataClass, metadata
 
 pytestmark = pytest.mark.anyio
+Root: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 EVENT = "insert into vault.audit_pending (event_id, merchant_id, body) values ('e', '', '')"
 ALARM = "insert into vault.alarm (merchant_id, id, code, object_id, details) values ('', '{}', 'c', '{}', '{{}}')"
 TABLES = sorted(metadata.tables.values(), key=lambda table: table.name)
 
 
 @pytest.fixture
-async def root(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def root(database_url: str) -> AsyncIterator[Root]:
     """The superuser: even it is held by the triggers."""
     connection = await asyncpg.connect(database_url, ssl=False)
     yield connection
     await connection.close()
-
-
-Root = "asyncpg.Connection[asyncpg.Record]"
 
 
 def test_every_column_says_what_it_holds() -> None:

@@ -1,0 +1,57 @@
+"""The worker's loops: they do what there is, survive what goes wrong, and end when told to, after the work in hand."""
+
+import asyncio
+
+import pytest
+
+from tests.api.shop import Sql, paid, payment, shown, until
+from tests.installation import Installation
+from vault.worker import loop
+from vault.worker.loop import Loop, reconciliation, run
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_payment_whose_answer_was_lost_is_resolved_by_the_running_worker(vault: Installation) -> None:
+    body = payment()
+    await vault.arm(body["paymentRequestId"], "LOST_ANSWER+NO_NOTIFICATION")
+    view = await paid(vault, body, status=202)
+    stop = asyncio.Event()
+    working = asyncio.create_task(run((reconciliation(vault.services.reconciler, idle=0.05),), stop))
+
+    async def settled() -> bool:
+        return bool((await shown(vault, view["paymentId"]))["paymentStatus"] == "SUCCESS")
+
+    await until(settled)
+    stop.set()
+    await working
+
+
+async def test_one_payments_trouble_keeps_no_other_waiting(vault: Installation, sql: Sql) -> None:
+    views = []
+    for _ in range(2):
+        body = payment()
+        await vault.arm(body["paymentRequestId"], "LOST_ANSWER+NO_NOTIFICATION")
+        views.append(await paid(vault, body, status=202))
+    await sql.change("update vault.payment set currency = '???' where id = $1", views[0]["paymentId"])
+    await sql.change("update vault.payment_inquiry set next_at = now() - interval '1 second'")
+    assert await reconciliation(vault.services.reconciler, idle=0.05).once() is True
+    assert (await shown(vault, views[1]["paymentId"]))["paymentStatus"] == "SUCCESS"
+    assert await reconciliation(vault.services.reconciler, idle=0.05).once() is False
+
+
+async def test_a_loop_goes_on_after_a_failure_and_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_AFTER_FAILURE", 0.01)
+    stop, rounds = asyncio.Event(), 0
+
+    async def once() -> bool:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise RuntimeError
+        if rounds == 4:
+            stop.set()
+        return rounds == 2
+
+    await run((Loop("test", once, idle=0.01),), stop)
+    assert rounds == 4
