@@ -51,6 +51,7 @@ def _translated(error: BaseException) -> Exception:
 _DRIVER_FAILURES = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver says on a connection that was lost a moment ago
     OSError,
     exc.SQLAlchemyError,
     exc.EmulatedDBAPIException,  # what a refused login becomes: neither of the two above
