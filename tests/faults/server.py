@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.faults.waiting import until
 from tests.installation import settings_for
 from vault.app import create_app
 from vault.logs import configure
+from vault.services import Services
+from vault.worker.loop import reconciliation, run
 
 _PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl
@@ -33,7 +36,8 @@ async def _serve(order: dict[str, Any]) -> None:
     fit(Step(order["step"]), brake)
     settings = settings_for(Path(order["folder"]), order["database_url"], **order["settings"])
     configure(settings.log_format)
-    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None, access_log=False)
+    app = create_app(settings)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
     socket = config.bind_socket()
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[socket]))
@@ -45,10 +49,19 @@ async def _serve(order: dict[str, Any]) -> None:
     if not serving.done():
         report = {"pid": os.getpid(), "url": f"http://127.0.0.1:{socket.getsockname()[1]}"}
         writer.write(orjson.dumps(report) + b"\n")
-        letting_go = asyncio.create_task(_let_go(reader, brake))
+        beside = [asyncio.create_task(_let_go(reader, brake))]
+        if Step(order["step"]) is Step.AFTER_THE_INQUIRY:
+            beside.append(asyncio.create_task(_work(app.state.services)))
         await serving
-        letting_go.cancel()
+        for each in beside:
+            each.cancel()
     writer.close()
+
+
+async def _work(services: Services) -> None:
+    """Be a worker too, whose claims do not last long."""
+    services.reconciler._pace = replace(services.reconciler._pace, lease=1.0)
+    await run((reconciliation(services.reconciler, idle=0.05),), asyncio.Event())
 
 
 async def _let_go(reader: asyncio.StreamReader, brake: Brake) -> None:

@@ -5,6 +5,8 @@ what stands still there goes on only when it is told to.
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -15,19 +17,20 @@ from vault.payments.sending import Sender
 from vault.payments.service import Payments
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
-Wrapping: TypeAlias = Callable[["Brake", Method], Method]
+Wrapping: TypeAlias = Callable[["Brake", Any], Callable[..., Any]]
 
 
 class Step(StrEnum):
-    """Where a payment stands still; `NOWHERE` for a server that only serves."""
+    """Where a payment stands still: in the process that takes the request, or in the worker that asks about it."""
 
-    NOWHERE = "nowhere"
     BEFORE_WRITING = "before transaction 1"
     AFTER_WRITING = "after transaction 1"
     BEFORE_SENDING = "before the send"
     DURING_THE_CALL = "during the call"
     AFTER_THE_ANSWER = "after the answer"
     BEFORE_COMMIT = "before commit"
+    BETWEEN_CHECK_AND_WRITE = "between check and write"
+    AFTER_THE_INQUIRY = "after the inquiry"
 
     @property
     def sends(self) -> bool:
@@ -87,8 +90,19 @@ def _waiting_after(brake: Brake, method: Method) -> Method:
     return waited
 
 
+def _stopping_the_process(_brake: Brake, method: Callable[..., None]) -> Callable[..., None]:
+    """Stop the whole process once, where nothing may wait."""
+    stops = iter((signal.SIGSTOP,))
+
+    def stopped(*args: Any) -> None:
+        method(*args)
+        for number in stops:
+            os.kill(os.getpid(), number)
+
+    return stopped
+
+
 _POINTS: dict[Step, tuple[tuple[type, str, Wrapping], ...]] = {
-    Step.NOWHERE: (),
     Step.BEFORE_WRITING: ((Payments, "_begin", _holding_before),),
     Step.AFTER_WRITING: ((Payments, "_begin", _holding_after),),
     Step.BEFORE_SENDING: ((client._OneShotBody, "write", _holding_before),),
@@ -98,6 +112,8 @@ _POINTS: dict[Step, tuple[tuple[type, str, Wrapping], ...]] = {
     ),
     Step.AFTER_THE_ANSWER: ((Sender, "pay", _holding_after),),
     Step.BEFORE_COMMIT: ((Recorder, "_write", _holding_after),),
+    Step.BETWEEN_CHECK_AND_WRITE: ((client._OneShotBody, "_claim", _stopping_the_process),),
+    Step.AFTER_THE_INQUIRY: ((Sender, "inquire", _holding_after),),
 }
 
 

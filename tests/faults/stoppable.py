@@ -69,10 +69,21 @@ class Stoppable:
     async def pause(self) -> None:
         """Stop the process where it is, and wait until the system says so."""
         self.signal(signal.SIGSTOP)
+        await self.until_stopped()
+
+    async def until_stopped(self) -> None:
+        """Wait until the process stands still as a whole."""
         await until(self._stopped)
 
     async def _stopped(self) -> bool:
         return _state(self.pid) == "T"
+
+    async def until_any_reached(self) -> None:
+        """Wait until one request or more is at the step."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.reached:
+                self._news.clear()
+                await self._news.wait()
 
     def let_go(self) -> None:
         """Let what stands at the step go on, in a process that may have been stopped."""

@@ -15,7 +15,14 @@ from tests.faults.stoppable import Stoppable
 from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.anyio
-_STEPS = [step for step in Step if step is not Step.NOWHERE]
+_STEPS = (
+    Step.BEFORE_WRITING,
+    Step.AFTER_WRITING,
+    Step.BEFORE_SENDING,
+    Step.DURING_THE_CALL,
+    Step.AFTER_THE_ANSWER,
+    Step.BEFORE_COMMIT,
+)
 _KINDS = (signal.SIGKILL, signal.SIGSTOP)
 
 

@@ -41,7 +41,9 @@ class Trial:
     forge: Forge
     crowd: asyncio.Semaphore
 
-    def server(self, step: Step, **settings: Any) -> AbstractAsyncContextManager[Stoppable]:
+    def server(
+        self, step: Step, *, database_url: str | None = None, **settings: Any
+    ) -> AbstractAsyncContextManager[Stoppable]:
         """Start another server of the same installation, which stands still at a step."""
         same = {
             "gateway_url": self.vault.settings.gateway_url,
@@ -49,7 +51,7 @@ class Trial:
             "sender_deadline": self.vault.settings.sender_deadline,
             "pool_size": 120,
         }
-        return self.forge.server(step, self.blueprint.folder, self.database_url, **(same | settings))
+        return self.forge.server(step, self.blueprint.folder, database_url or self.database_url, **(same | settings))
 
     @property
     def url(self) -> str:
@@ -133,6 +135,10 @@ class Trial:
             await self.client.post(page["url"], data={"outcome": "success"})
         return {page["request_id"] for page in pages}
 
+    async def nothing_is_open(self) -> bool:
+        """Tell whether every payment is final and what it stores is stored."""
+        return not await self.database.fetch(_UNANSWERED)
+
     async def nobody_waits_in_a_transaction(self) -> bool:
         """Tell whether no connection of the vault is left inside a transaction."""
         count: int = await self.database.fetchval(
@@ -149,7 +155,9 @@ async def trial_in(blueprint: Blueprint, database_url: str, forge: Forge) -> Asy
     settings = {"sender_deadline": 4.0, "not_sent_grace": GRACE, "pool_size": 40}
     async with (
         installed(blueprint, database_url, sandbox=sandbox, **settings) as vault,
-        httpx2.AsyncClient(headers=blueprint.tenants[0].headers, timeout=PATIENCE, limits=_LIMITS) as client,
+        httpx2.AsyncClient(
+            verify=False, headers=blueprint.tenants[0].headers, timeout=PATIENCE, limits=_LIMITS
+        ) as client,
     ):
         database = await asyncpg.connect(database_url, ssl=False)
         try:

@@ -55,7 +55,7 @@ async def recorded(trial: Trial, cases: Sequence[Case]) -> Record:
     for case in cases:
         _one_known_outcome(case, record)
         _card_kept_on_success_alone(case, record)
-    _a_story_without_holes(record)
+    a_story_without_holes(record)
     _an_event_for_each_card(record, await _cards(trial))
     assert await trial.database.fetchval("select count(*) from vault.payment_secret") == 0
     assert not await _alarms(trial, record)
@@ -110,7 +110,7 @@ def _card_kept_on_success_alone(case: Case, record: Record) -> None:
         assert payment["card_id"] is None, case
 
 
-def _a_story_without_holes(record: Record) -> None:
+def a_story_without_holes(record: Record) -> None:
     """Follow each payment through its events, from its creation to the state it is in."""
     told: dict[str, str] = {}
     for event in record.events:
