@@ -1,12 +1,14 @@
 """Single faults: a late arrival, a dead or sleeping worker, a lost database, a lost reply, a drain, a client that leaves."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 
 import httpx2
 import pytest
 
+from ops.embedded import EmbeddedPostgres
 from tests.faults import verdict
 from tests.faults.cases import Case, Flow
 from tests.faults.proxy import wire_to
@@ -148,3 +150,31 @@ async def test_a_payment_is_recorded_for_a_client_that_has_left(trial: Trial) ->
         server.let_go()
         await until(trial.nothing_is_open)
     await verdict.settled(trial, cases)
+
+
+async def test_a_database_that_is_killed_during_the_calls_loses_nothing_that_was_acknowledged(
+    trial_of_its_own: Trial, postgres_of_its_own: EmbeddedPostgres
+) -> None:
+    """T-16: with the write-ahead log on the disk, as in production."""
+    trial = trial_of_its_own
+    acknowledged = await trial.prepare(_QUIET)
+    answers = await asyncio.gather(*(trial.insist(case) for case in acknowledged))
+    said = {case.request_id: answer.json() for case, answer in zip(acknowledged, answers, strict=True)}
+    during = await trial.prepare(_QUIET, first=len(acknowledged))
+    async with trial.server(Step.DURING_THE_CALL) as server:
+        calls = _sent(trial, server, during)
+        await server.until_reached(calls)
+        assert postgres_of_its_own.pid is not None
+        os.kill(postgres_of_its_own.pid, signal.SIGKILL)
+        server.let_go()
+        for answer in await asyncio.gather(*calls):
+            assert answer is not None
+            assert answer.status_code in {201, 202, 503}, answer.text
+        postgres_of_its_own.start()
+        await trial.reconnect()
+        await trial.work_until_final()
+    record = await verdict.settled(trial, [*acknowledged, *during])
+    for request_id, answer in said.items():
+        assert record.payments[request_id]["id"] == answer["paymentId"]
+        if answer["paymentStatus"] == "SUCCESS":
+            assert record.payments[request_id]["status"] == "SUCCESS"

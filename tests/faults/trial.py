@@ -78,14 +78,17 @@ class Trial:
                     return answer
                 await asyncio.sleep(0.1)
 
-    async def prepare(self, scenarios: Sequence[str] = SCENARIOS, flows: Sequence[Flow] = tuple(Flow)) -> list[Case]:
+    async def prepare(
+        self, scenarios: Sequence[str] = SCENARIOS, flows: Sequence[Flow] = tuple(Flow), *, first: int = 0
+    ) -> list[Case]:
         """Make cases of every combination, with the cards that they need, and tell the gateway about them."""
         wanted = [(scenario, flow) for scenario in scenarios for flow in flows]
-        numbered = list(enumerate(wanted))
+        numbered = list(enumerate(wanted, first))
         cards = await asyncio.gather(*(self._card(number, flow) for number, (_, flow) in numbered))
+        paying = zip(numbered, cards, strict=True)
         if Flow.BY_TOKEN in flows:
             await self.work_until_final()
-        cases = [case(number, *wanted[number], cards[number]) for number, _ in numbered]
+        cases = [case(number, scenario, flow, card_id) for (number, (scenario, flow)), card_id in paying]
         await asyncio.gather(*(self.vault.arm(each.request_id, each.scenario) for each in cases if each.scenario))
         return cases
 
@@ -135,6 +138,11 @@ class Trial:
             await self.client.post(page["url"], data={"outcome": "success"})
         return {page["request_id"] for page in pages}
 
+    async def reconnect(self) -> None:
+        """Look into the database again after it was away."""
+        self.database.terminate()
+        self.database = await asyncpg.connect(self.database_url, ssl=False)
+
     async def nothing_is_open(self) -> bool:
         """Tell whether every payment is final and what it stores is stored."""
         return not await self.database.fetch(_UNANSWERED)
@@ -160,7 +168,8 @@ async def trial_in(blueprint: Blueprint, database_url: str, forge: Forge) -> Asy
         ) as client,
     ):
         database = await asyncpg.connect(database_url, ssl=False)
+        trial = Trial(vault, database, client, blueprint, database_url, forge, asyncio.Semaphore(CROWD))
         try:
-            yield Trial(vault, database, client, blueprint, database_url, forge, asyncio.Semaphore(CROWD))
+            yield trial
         finally:
-            await database.close()
+            await trial.database.close()
