@@ -5,6 +5,7 @@ goes to the buyer's card or nowhere (design section 3, Credentials); sealing hap
 plan that no longer fits is made again.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from keys.keyring import Envelope, Keyring, Location, Purpose
@@ -13,6 +14,7 @@ from vault.audit.events import Event, EventType, Origin
 from vault.card import CardToken
 from vault.card_intake import card_location
 from vault.db import Database, Session, Transaction
+from vault.errors import IntegrityFailure
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.payment import Evidence, Payment, Status, StoreState
@@ -65,8 +67,10 @@ class Keeper:
         card_id = known.id if known else new_id(Prefix.CARD)
         plaintexts: dict[SecretKind, Plaintext | CardToken] = {}
         for kind, envelope in sealed.items():
-            location = payment_location(payment.merchant_id, payment.id, kind)
-            plaintexts[kind] = await self._opener.open(envelope, location, origin)
+            # What was damaged is lost and alarmed; what became of the payment has to be known all the same.
+            with suppress(IntegrityFailure):
+                location = payment_location(payment.merchant_id, payment.id, kind)
+                plaintexts[kind] = await self._opener.open(envelope, location, origin)
         if evidence.token is not None:
             plaintexts[SecretKind.TOKEN] = evidence.token
         if SecretKind.TOKEN not in plaintexts and SecretKind.PAN not in plaintexts:
