@@ -89,7 +89,7 @@ class Transaction(Session):
 class Database:
     """A pool of connections in one role; see `design.md` section 2 for what runs on it."""
 
-    def __init__(self, url: str, *, role: str | None, pool_size: int = 10, pool_timeout: float = 2.0) -> None:
+    def __init__(self, url: str, *, role: str | None, pool_size: int = 10, pool_timeout: float = 10.0) -> None:
         settings = {
             "application_name": "cardvault",
             "statement_timeout": "15000",

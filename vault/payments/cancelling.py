@@ -67,12 +67,10 @@ class Canceller:
         match outcome:
             case Evidence():
                 return await self._recorder.record(payment, outcome, origin)
-            case Result(code=code) if code == _NO_SUCH_ORDER:
-                return payment
-            case Result():
+            case Result(code=code) if code != _NO_SUCH_ORDER:
                 await self._give_up(payment, outcome, origin)
                 return outcome
-            case None:
+            case _:
                 return payment
 
     async def _give_up(self, payment: Payment, refusal: Result, origin: Origin) -> None:

@@ -107,8 +107,9 @@ class Recorder:
                 await audit.append(transaction, event)
         if not evidence.captures or payment.status is not Status.SUCCESS:
             return payment
-        recorded = await payments.find(transaction, payment.merchant_id, payment.id)
-        return _with_captures(payment, recorded)
+        recorded = await payments.lock(transaction, payment.merchant_id, payment.id)
+        counted = replace(payment, captures=recorded.captures)
+        return replace(counted, capture_status=capture_status(counted))
 
     async def _reschedule(
         self, transaction: Transaction, before: Payment, after: Payment, evidence: Evidence, verdict: Verdict
@@ -119,13 +120,6 @@ class Recorder:
             await inquiries.hasten(transaction, after.merchant_id, after.id)
         elif before.status is not after.status and evidence.source is not Source.INQUIRY:
             await inquiries.schedule(transaction, after.merchant_id, after.id, self._first_inquiry)
-
-
-def _with_captures(payment: Payment, recorded: Payment | None) -> Payment:
-    if recorded is None:
-        return payment
-    seen = replace(payment, captures=recorded.captures)
-    return replace(seen, capture_status=capture_status(seen))
 
 
 def _change_event(before: Payment, after: Payment, evidence: Evidence, origin: Origin) -> Event:

@@ -40,8 +40,3 @@ async def raise_alarm(
         body,
     )
     return kept is not None
-
-
-async def count(session: Session) -> int:
-    """Count the alarms that were ever raised."""
-    return int(await session.value("select count(*) from vault.alarm"))

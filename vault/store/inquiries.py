@@ -5,7 +5,6 @@ leaves the payment to another one, a lease later.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from vault.db import Session, Transaction
 
@@ -58,9 +57,3 @@ async def done(transaction: Transaction, merchant_id: str, payment_id: str) -> N
     await transaction.rows(
         "delete from vault.payment_inquiry where merchant_id = $1 and payment_id = $2", merchant_id, payment_id
     )
-
-
-async def oldest(session: Session) -> datetime | None:
-    """Give the time of the inquiry that has been due for longest, or None."""
-    moment: datetime | None = await session.value("select min(next_at) from vault.payment_inquiry")
-    return moment
