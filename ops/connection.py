@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 
 _PATIENCE: Final = 5.0
+_RIGHT_TO_SET: Final = 16
 
 
 async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -31,10 +32,15 @@ async def _why_unusable(url: str, role: str) -> str | None:
         known = await connection.fetchval("select count(*) from pg_roles where rolname = $1", role)
         if not known:
             return "the vault's roles do not exist there; run cardvault db upgrade first"
-        member = await connection.fetchval("select pg_has_role(current_user, $1, 'member')", role)
+        member = await connection.fetchval("select pg_has_role(current_user, $1, $2)", role, needed_right(connection))
         return None if member else f"its login may not act as {role}; grant {role} to it"
     finally:
         await connection.close()
+
+
+def needed_right(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+    """Name what a login needs on a role to act in it: since PostgreSQL 16 a member may lack the right to."""
+    return "set" if connection.get_server_version().major >= _RIGHT_TO_SET else "member"
 
 
 async def why_no_connection(url: str) -> str | None:

@@ -16,17 +16,21 @@ from ops.failures import FORESEEN, explained
 from ops.gateway_probe import why_unreachable
 from ops.key_status import RingStatus, read_status
 from ops.operating import operators_database
+from ops.refusal import Refused
 from ops.schema import check_schema
 from vault import custody
 from vault.db import Database
+from vault.errors import DatabaseUnavailable
 from vault.health import examine as examine_health
-from vault.migrations.guards import APP
+from vault.migrations import SchemaDiffers
+from vault.migrations.guards import APP, OPERATOR
 from vault.settings import Settings, SettingsInvalid, load_settings
 
 _OLDEST: Final = 15
 _CLOCK_TOLERANCE: Final = 1.0
 _USED_WARNING: Final = 0.8
 _OTHERS: Final = 0o077
+_TRY_AGAIN: Final = "try again"
 
 
 class Level(StrEnum):
@@ -95,8 +99,11 @@ async def _inside(settings: Settings) -> Findings:
     yield schema
     if schema.level is Level.FAIL:
         return
-    for finding in _roles(settings, facts):
+    roles = _roles(settings, facts)
+    for finding in roles:
         yield finding
+    if not (facts.is_app and facts.is_operator):
+        return
     async for finding in _keys(settings):
         yield finding
     yield await _audit(settings)
@@ -123,8 +130,10 @@ async def _server(settings: Settings, facts: Facts) -> Findings:
 async def _schema(settings: Settings) -> Finding:
     try:
         await check_schema(settings.operator_database_url.get_secret_value())
-    except FORESEEN as error:
-        return Finding("schema", Level.FAIL, explained(error), "run cardvault db upgrade")
+    except SchemaDiffers:
+        return Finding("schema", Level.FAIL, "is not the one of this version", "run cardvault db upgrade")
+    except Refused as error:
+        return Finding("schema", Level.WARN, "was not compared", str(error))
     return Finding("schema", Level.OK, "is the one of this version")
 
 
@@ -132,15 +141,14 @@ def _roles(settings: Settings, facts: Facts) -> list[Finding]:
     severity = Level.FAIL if settings.in_production else Level.WARN
     findings = []
     if not facts.is_app:
-        findings.append(
-            Finding("roles", Level.FAIL, "the servers' login is not cardvault_app", f"grant {APP} to that login")
-        )
+        said = f"the servers' login may not act as {APP}"
+        findings.append(Finding("roles", Level.FAIL, said, f"grant {APP} to that login"))
     if facts.may_define:
         said = "the servers' login may change the schema"
         findings.append(Finding("roles", severity, said, f"give the servers a login that is a member of {APP} alone"))
     if not facts.is_operator:
-        said = "the operators' login is not cardvault_operator"
-        findings.append(Finding("roles", Level.FAIL, said, "grant cardvault_operator to that login"))
+        said = f"the operators' login may not act as {OPERATOR}"
+        findings.append(Finding("roles", Level.FAIL, said, f"grant {OPERATOR} to that login"))
     return findings or [Finding("roles", Level.OK, "servers may only read and write, operators' commands may manage")]
 
 
@@ -153,8 +161,8 @@ async def _keys(settings: Settings) -> Findings:
             await custody.open_roots(settings, database)
             status = await read_status(settings, database)
     except FORESEEN as error:
-        found, _, advice = explained(error).partition(": ")
-        yield Finding("keys", Level.FAIL, found, advice)
+        found, _, advice = _reason(error).partition(": ")
+        yield Finding("keys", Level.FAIL, found, advice or _TRY_AGAIN)
         return
     yield Finding("keys", Level.OK, "keystore and root key open")
     for ring in status.rings:
@@ -177,12 +185,17 @@ async def _audit(settings: Settings) -> Finding:
         keyring: Keyring = await custody.open_keyring(settings, database)
         health = await examine_health(database, keyring)
     except FORESEEN as error:
-        return Finding("audit", Level.FAIL, "an event cannot be rehearsed", explained(error))
+        return Finding("audit", Level.FAIL, "an event cannot be rehearsed", _reason(error))
     finally:
         await database.close()
     if health.audit:
         return Finding("audit", Level.OK, "an event can be written")
     return Finding("audit", Level.FAIL, "no event can be written", "run cardvault db upgrade, and look at the database")
+
+
+def _reason(error: Exception) -> str:
+    """Say why; a database that has answered until now has its causes examined already."""
+    return "the database stopped answering" if isinstance(error, DatabaseUnavailable) else explained(error)
 
 
 async def _gateway(settings: Settings) -> Finding:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from ops.connection import connect
+from ops.connection import connect, needed_right
 from vault.migrations.guards import APP, OPERATOR
 from vault.settings import Settings
 
@@ -17,7 +17,7 @@ select extract(epoch from clock_timestamp())::float8 as clock,
 """
 _RIGHTS: Final = """
 select
-    coalesce((select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = $1), false) as member,
+    coalesce((select pg_has_role(current_user, oid, $2) from pg_roles where rolname = $1), false) as member,
     (select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = current_user) or coalesce(
         (select has_schema_privilege(current_user, oid, 'create') from pg_namespace where nspname = 'vault'), false
     ) as defines
@@ -43,13 +43,13 @@ async def read_facts(settings: Settings) -> Facts:
         before = time.time()
         server = await servers.fetchrow(_SERVER)
         now = (before + time.time()) / 2
-        rights = await servers.fetchrow(_RIGHTS, APP)
+        rights = await servers.fetchrow(_RIGHTS, APP, needed_right(servers))
         major = servers.get_server_version().major
     finally:
         await servers.close()
     operators = await connect(settings.operator_database_url.get_secret_value())
     try:
-        operator = await operators.fetchrow(_RIGHTS, OPERATOR)
+        operator = await operators.fetchrow(_RIGHTS, OPERATOR, needed_right(operators))
     finally:
         await operators.close()
     if server is None or rights is None or operator is None:

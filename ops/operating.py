@@ -7,6 +7,7 @@ the name of the account that ran the command.
 import asyncio
 import getpass
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -15,6 +16,7 @@ from keys.keyring import Keyring
 from vault import custody
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
+from vault.logs import configure
 from vault.migrations.guards import OPERATOR
 from vault.onboarding import Onboarding
 from vault.settings import Settings, load_settings
@@ -52,6 +54,13 @@ async def onboarding_of(settings: Settings) -> AsyncIterator[Onboarding]:
         yield Onboarding(settings, database, roots, keyring, operator_origin())
 
 
+def _settings() -> Settings:
+    """Read the settings, and lead what is logged away from the data on standard output."""
+    settings = load_settings(os.environ)
+    configure(settings.log_format, stream=sys.stderr.buffer)
+    return settings
+
+
 def with_database(work: Callable[[Settings, Database], Awaitable[_Result]]) -> _Result:
     """Run an operator's work on the database of the settings."""
 
@@ -59,7 +68,7 @@ def with_database(work: Callable[[Settings, Database], Awaitable[_Result]]) -> _
         async with operators_database(settings) as database:
             return await work(settings, database)
 
-    return asyncio.run(run(load_settings(os.environ)))
+    return asyncio.run(run(_settings()))
 
 
 def with_onboarding(work: Callable[[Onboarding], Awaitable[_Result]]) -> _Result:
@@ -69,4 +78,4 @@ def with_onboarding(work: Callable[[Onboarding], Awaitable[_Result]]) -> _Result
         async with onboarding_of(settings) as onboarding:
             return await work(onboarding)
 
-    return asyncio.run(run(load_settings(os.environ)))
+    return asyncio.run(run(_settings()))

@@ -24,10 +24,14 @@ _HOST: Final = "127.0.0.1"
 def default_folder() -> Path:
     """Choose a folder that stays the same for an account.
 
-    Root's home is closed to the account that PostgreSQL runs as, so root gets one below /var/tmp.
+    Root's home is closed to the account that PostgreSQL runs as, so root gets one below /var/tmp. Raises `Refused`
+    where somebody has laid a link there.
     """
     if os.geteuid() == 0:
-        return _SHARED / "cardvault-playground-root"
+        folder = _SHARED / "cardvault-playground-root"
+        if folder.is_symlink():
+            raise Refused(f"{folder} is a link: remove it, or give another folder with --data")
+        return folder
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "cardvault" / "playground"
 

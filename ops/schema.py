@@ -18,16 +18,19 @@ async def upgrade_schema(url: str) -> None:
     try:
         await migrations.upgrade(url)
     except migrations.MigrationRefused as error:
-        raise _refused(error) from None
+        raise Refused(
+            f"the database refused the migration (SQL state {error.sqlstate}): the login of "
+            "CARDVAULT_ADMIN_DATABASE_URL has to be allowed to create schemas and roles"
+        ) from None
 
 
 async def check_schema(url: str) -> None:
-    """Compare database and tables; raises `SchemaDiffers` or `Refused`."""
+    """Compare database and tables; raises `SchemaDiffers`, or `Refused` when this login may not."""
     await _require_connection(url)
     try:
         await migrations.check(url)
     except migrations.MigrationRefused as error:
-        raise _refused(error) from None
+        raise Refused(f"this login may not compare the schema (SQL state {error.sqlstate}): use its owner's") from None
 
 
 async def _require_connection(url: str) -> None:
@@ -41,10 +44,3 @@ async def _require_connection(url: str) -> None:
         await connection.close()
     if major < _OLDEST:
         raise Refused(f"PostgreSQL {_OLDEST} or newer is needed, this is {major}")
-
-
-def _refused(error: migrations.MigrationRefused) -> Refused:
-    return Refused(
-        f"the database refused the migration (SQL state {error.sqlstate}): the login of "
-        "CARDVAULT_ADMIN_DATABASE_URL has to be allowed to create schemas and roles"
-    )

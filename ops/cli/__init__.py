@@ -5,6 +5,7 @@ and exit code 1, wrong usage is 2, and no traceback is ever shown; nothing heavy
 """
 
 import sys
+from io import TextIOWrapper
 from types import TracebackType
 
 import click
@@ -65,6 +66,9 @@ def main() -> None:
     standard error says why), 2 wrong usage.
     """
     sys.excepthook = _uncaught
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ticks gets question marks, not a failure
 
 
 for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients, doctor):

@@ -20,7 +20,10 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     """Examine settings, database, schema, roles, keys, clock, audit and gateway; exit code 1 when something fails."""
     from ops.doctor import Level, examine
     from ops.doctor_view import plain_lines, tree
+    from vault.logs import configure
+    from vault.settings import LogFormat
 
+    configure(LogFormat.JSON, stream=sys.stderr.buffer)
     findings = asyncio.run(examine(os.environ))
     failed = any(finding.level is Level.FAIL for finding in findings)
     if as_json:

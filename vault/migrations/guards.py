@@ -54,7 +54,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "card": "select",
         "payment": "select",
         "payment_inquiry": "select",
-        "alarm": "select",
+        "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",
         "alembic_version": "select",
     },

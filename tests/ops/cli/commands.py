@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from ops.cli import main
 from tests.installation import PASSPHRASE
+from tests.vault.web import captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Desk:
     def run(self, *arguments: str, given: str | None = None, **changes: str) -> Result:
         """Run a command; nothing but an exit code may come out of it as an exception."""
         variables = {**self.env, **{f"CARDVAULT_{name.upper()}": value for name, value in changes.items()}}
-        result = CliRunner().invoke(main, list(arguments), input=given, env=variables)
+        with captured():  # a command leads the process's log elsewhere
+            result = CliRunner().invoke(main, list(arguments), input=given, env=variables)
         assert result.exception is None or isinstance(result.exception, SystemExit), type(result.exception)
         return result
 
