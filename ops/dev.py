@@ -26,6 +26,7 @@ def run_dev(options: PlaygroundOptions, state_file: Path) -> None:
     with stoppable():
         try:
             playground.lock()
+            state_file.parent.mkdir(parents=True, exist_ok=True)
             state_file.unlink(missing_ok=True)
             console.print(f"Starting the playground in {playground.folder.root}")
             playground.start()

@@ -7,7 +7,6 @@ program came is never given other permissions.
 """
 
 import asyncio
-import ctypes
 import os
 import re
 import secrets
@@ -15,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -32,6 +30,7 @@ import asyncpg
 from ops.embedded_binaries import Binaries, Source, find_binaries, placed_beside
 from ops.embedded_errors import StartFailed
 from ops.embedded_folder import Account, await_vacancy, lock_folder, prepare_folder
+from ops.lifeline import tie_to
 
 _HOST = "127.0.0.1"
 _SUPERUSER = "postgres"
@@ -55,8 +54,6 @@ _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.005
 _STATUS_LINE = 7
 _LAST_WORDS = 500
-_PR_SET_PDEATHSIG = 1
-_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +236,7 @@ class EmbeddedPostgres:
                 group=account.gid if account.switch else None,
                 extra_groups=[] if account.switch else None,
                 start_new_session=True,
-                preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - it calls the C library only
+                preexec_fn=partial(tie_to, os.getpid(), signal.SIGINT),  # noqa: PLW1509 - it calls the C library only
             )
 
     def _log_size(self) -> int:
@@ -249,14 +246,6 @@ class EmbeddedPostgres:
         with self.log.open("rb") as log:
             log.seek(since)
             return log.read().decode(errors="replace").strip()[-_LAST_WORDS:]
-
-
-def _die_with(parent: int) -> None:
-    """In the child: have Linux interrupt this process when the supervisor dies, also if it is dead already."""
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def _free_port() -> int:
