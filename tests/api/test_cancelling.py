@@ -38,6 +38,7 @@ async def test_a_captured_payment_is_not_cancelled(vault: Installation, sql: Sql
     view = await paid(vault, payment(captureMode="AUTOMATIC"))
 
     async def captured() -> bool:
+        await vault.work()
         return bool((await shown(vault, view["paymentId"]))["captureStatus"] == "FULL")
 
     await until(captured)
@@ -108,6 +109,19 @@ async def test_a_cancellation_without_an_answer_is_asked_again(
     await _due(puppeteer, sql)
     assert (await shown(puppeteer, view["paymentId"]))["paymentStatus"] == "CANCELLED"
     assert await sql.count("payment_inquiry") == 0
+
+
+async def test_a_cancellation_that_cannot_be_sent_stays_an_intent(
+    puppeteer: Installation, puppet: Puppet, sql: Sql
+) -> None:
+    puppet.says("pay", {"result": SUCCESS})
+    view = await paid(puppeteer, payment())
+    puppeteer.services.payments._tools.sender._client._origin = "http://127.0.0.1:9"
+    assert (await _cancel(puppeteer, view)).status_code == 202
+    await _due(puppeteer, sql)
+    standing = await shown(puppeteer, view["paymentId"])
+    assert (standing["paymentStatus"], standing["cancelRequested"]) == ("SUCCESS", True)
+    assert await sql.count("payment_inquiry") == 1
 
 
 async def test_a_success_after_an_intent_is_cancelled(
