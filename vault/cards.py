@@ -242,7 +242,7 @@ class Cards:
         if all_of_buyer:
             card = _live(await cards.find(transaction, merchant_id, card_id))
             await cards.lock_buyer(transaction, merchant_id, card.buyer or "")
-        return _live(await cards.lock(transaction, merchant_id, card_id))
+        return _live(await cards.find(transaction, merchant_id, card_id, lock=True))
 
     async def delete(self, caller: Caller, card_id: str) -> None:
         """Delete a card for good; deleting it again is `CardDeleted`."""

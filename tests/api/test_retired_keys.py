@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 NAME = {"firstName": "Ana", "lastName": "Lopes"}
 
 
-async def _rotate(vault: Installation, sql: Sql, purpose: Purpose) -> bytes:
+async def rotate(vault: Installation, sql: Sql, purpose: Purpose) -> bytes:
     """Do what another process would do: retire the active key and put another one in its place."""
     merchant_id = vault.tenants[0].merchant_id
     (root,) = vault.services.keyring._roots.values()
@@ -40,7 +40,7 @@ async def _key_ids(sql: Sql, table: str = "card_secret") -> set[bytes]:
 
 async def test_a_new_card_is_sealed_again_under_the_new_key(vault: Installation, sql: Sql) -> None:
     await stored(vault)
-    key_id = await _rotate(vault, sql, Purpose.CARD)
+    key_id = await rotate(vault, sql, Purpose.CARD)
     answer = await vault.api.post("/v1/cards", json=store(SECOND_VISA_CANARY))
     assert answer.status_code == 201
     sealed_with = await sql.value("select key_id from vault.card_secret where card_id = $1", answer.json()["cardId"])
@@ -49,14 +49,14 @@ async def test_a_new_card_is_sealed_again_under_the_new_key(vault: Installation,
 
 async def test_a_known_card_is_sealed_again_under_the_new_key(vault: Installation, sql: Sql) -> None:
     await stored(vault)
-    key_id = await _rotate(vault, sql, Purpose.CARD)
+    key_id = await rotate(vault, sql, Purpose.CARD)
     again = await vault.api.post("/v1/cards", json=store(card=card(expiryYear="41")))
     assert (again.status_code, await _key_ids(sql)) == (200, {key_id})
 
 
 async def test_a_profile_is_sealed_again_under_the_new_key(vault: Installation, sql: Sql) -> None:
     card_id = (await stored(vault))["cardId"]
-    key_id = await _rotate(vault, sql, Purpose.CARD)
+    key_id = await rotate(vault, sql, Purpose.CARD)
     answer = await vault.api.patch(f"/v1/cards/{card_id}", json={"cardholderName": NAME})
     assert answer.status_code == 200
     assert key_id in await _key_ids(sql)
@@ -64,7 +64,7 @@ async def test_a_profile_is_sealed_again_under_the_new_key(vault: Installation, 
 
 async def test_what_waits_with_a_payment_is_sealed_again_under_the_new_key(vault: Installation, sql: Sql) -> None:
     await stored(vault)
-    key_id = await _rotate(vault, sql, Purpose.CARD)
+    key_id = await rotate(vault, sql, Purpose.CARD)
     view = await paid(vault, payment(SECOND_VISA_CANARY, storeCard="VAULT", is3DSAuthentication=True))
     assert await _key_ids(sql, "payment_secret") == {key_id}
     assert len(await vault.sent(view["paymentRequestId"])) == 1
@@ -78,7 +78,7 @@ async def test_what_waited_under_a_retired_key_is_kept_under_the_new_one(
         await stored(vault)
     body = payment(storeCard="BOTH", is3DSAuthentication=True, card=card(cvv=CVV_CANARY, cardholderName=NAME))
     view = await paid(vault, body)
-    key_id = await _rotate(vault, sql, Purpose.CARD)
+    key_id = await rotate(vault, sql, Purpose.CARD)
     await vault.sandbox_api.post(view["nextAction"]["url"], data={"outcome": "success"})
     assert (await vault.settle(view["paymentId"]))["card"]["storage"] == "BOTH"
     assert await _key_ids(sql) == {key_id}
@@ -86,14 +86,14 @@ async def test_what_waited_under_a_retired_key_is_kept_under_the_new_one(
 
 async def test_old_cards_open_under_their_old_key(vault: Installation, sql: Sql) -> None:
     card_id = (await stored(vault))["cardId"]
-    await _rotate(vault, sql, Purpose.CARD)
+    await rotate(vault, sql, Purpose.CARD)
     await stored(vault, store(MASTERCARD_CANARY))
     assert (await paid_on_file(vault, card_id))["paymentStatus"] == "SUCCESS"
 
 
 async def test_a_number_is_known_by_every_live_version_of_its_fingerprint(vault: Installation, sql: Sql) -> None:
     first = await stored(vault)
-    key_id = await _rotate(vault, sql, Purpose.FINGERPRINT)
+    key_id = await rotate(vault, sql, Purpose.FINGERPRINT)
     other = await stored(vault, store(SECOND_VISA_CANARY))
     assert await sql.value("select fingerprint_key_id from vault.card where id = $1", other["cardId"]) == key_id
     assert (await stored(vault))["cardId"] == first["cardId"]
@@ -106,7 +106,7 @@ async def test_a_number_is_known_by_every_live_version_of_its_fingerprint(vault:
 async def test_a_repeat_is_recognised_after_the_fingerprint_key_was_rotated(vault: Installation, sql: Sql) -> None:
     body = payment()
     first = await paid(vault, body)
-    await _rotate(vault, sql, Purpose.FINGERPRINT)
+    await rotate(vault, sql, Purpose.FINGERPRINT)
     await stored(vault)
     again = await vault.api.post("/v1/payments", json=body)
     assert (again.headers["Idempotent-Replayed"], again.json()["paymentId"]) == ("true", first["paymentId"])

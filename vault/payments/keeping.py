@@ -20,16 +20,19 @@ from vault.opening import Opener
 from vault.payment import Evidence, Payment, Status, StoreState
 from vault.store import audit, cards, waiting
 from vault.store.cards import CardChange, NewCard
-from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
+from vault.stored_card import CardFace, CardStatus, SecretKind, Storage, StoredCard
 
 
 @dataclass(frozen=True, slots=True)
 class KeepingPlan:
     """Which card a payment's credentials go to, and their envelopes for that place; none: that card was deleted."""
 
+    buyer: str
+    face: CardFace
     card_id: str
     exists: bool
     secrets: dict[SecretKind, Envelope]
+    network_transaction_id: str | None = None
 
 
 class PlanOutdated(Exception):
@@ -57,13 +60,14 @@ class Keeper:
 
     async def plan(self, payment: Payment, evidence: Evidence, origin: Origin) -> KeepingPlan | None:
         """Seal what can be kept by now for the card it will belong to; None when there is nothing to keep yet."""
-        if not wants_keeping(payment, evidence) or payment.face is None or payment.buyer is None:
+        buyer, face = payment.buyer, payment.face
+        if not wants_keeping(payment, evidence) or buyer is None or face is None:
             return None
         async with self._database.session() as session:
             sealed = await waiting.secrets(session, payment.merchant_id, payment.id)
-            known = await _known_card(session, payment)
+            known = await _known_card(session, payment, buyer, face)
         if payment.card_id is not None and known is None:
-            return KeepingPlan(payment.card_id, exists=False, secrets={})
+            return KeepingPlan(buyer, face, payment.card_id, exists=False, secrets={})
         card_id = known.id if known else new_id(Prefix.CARD)
         plaintexts: dict[SecretKind, Plaintext | CardToken] = {}
         for kind, envelope in sealed.items():
@@ -79,7 +83,7 @@ class Keeper:
             kind: await self._seal(payment.merchant_id, card_id, kind, plaintext)
             for kind, plaintext in plaintexts.items()
         }
-        return KeepingPlan(card_id, known is not None, secrets)
+        return KeepingPlan(buyer, face, card_id, known is not None, secrets, evidence.network_transaction_id)
 
     async def _seal(
         self, merchant_id: str, card_id: str, kind: SecretKind, plaintext: Plaintext | CardToken
@@ -89,42 +93,34 @@ class Keeper:
             return await self._keyring.seal(Purpose.CARD, plaintext.reveal().encode(), location)
         return await self._keyring.seal(Purpose.CARD, plaintext, location)
 
-    async def keep(
-        self, transaction: Transaction, payment: Payment, evidence: Evidence, plan: KeepingPlan, origin: Origin
-    ) -> Payment:
+    async def keep(self, transaction: Transaction, payment: Payment, plan: KeepingPlan, origin: Origin) -> Payment:
         """Write the plan; gives the payment with its card. Raises `PlanOutdated`, and then nothing may be committed."""
-        if payment.buyer is None:
-            raise PlanOutdated
         if not plan.secrets:
             return replace(payment, store_state=StoreState.DROPPED)
-        card = await _known_card(transaction, payment)
+        card = await _known_card(transaction, payment, plan.buyer, plan.face, lock=True)
         if (card.id if card else None) != (plan.card_id if plan.exists else None):
             raise PlanOutdated
         if card is None:
-            await self._create(transaction, payment, evidence, plan, origin)
+            await self._create(transaction, payment, plan, origin)
         else:
-            await self._extend(transaction, payment, evidence, plan, origin)
+            await self._extend(transaction, payment, plan, card, origin)
         await waiting.drop(transaction, payment.merchant_id, [payment.id])
         complete = SecretKind.TOKEN in plan.secrets or not (payment.store_card and payment.store_card.at_gateway)
         state = StoreState.STORED if complete else StoreState.PENDING
         return replace(payment, card_id=plan.card_id, store_state=state)
 
-    async def _create(
-        self, transaction: Transaction, payment: Payment, evidence: Evidence, plan: KeepingPlan, origin: Origin
-    ) -> None:
-        if payment.face is None or payment.buyer is None:
-            raise PlanOutdated
+    async def _create(self, transaction: Transaction, payment: Payment, plan: KeepingPlan, origin: Origin) -> None:
         new = NewCard(
             payment.merchant_id,
             plan.card_id,
-            payment.buyer,
-            payment.face,
+            plan.buyer,
+            plan.face,
             plan.secrets,
             metadata=None,
             consent=payment.consent,
             issuing_country=_info(payment, "issuingCountry"),
             funding=_info(payment, "funding"),
-            network_transaction_id=evidence.network_transaction_id or _info(payment, "networkTransactionId"),
+            network_transaction_id=plan.network_transaction_id or _info(payment, "networkTransactionId"),
         )
         storage = Storage.of(frozenset(plan.secrets))
         event = Event(
@@ -140,20 +136,17 @@ class Keeper:
             raise PlanOutdated
 
     async def _extend(
-        self, transaction: Transaction, payment: Payment, evidence: Evidence, plan: KeepingPlan, origin: Origin
+        self, transaction: Transaction, payment: Payment, plan: KeepingPlan, card: StoredCard, origin: Origin
     ) -> None:
-        card = await cards.lock(transaction, payment.merchant_id, plan.card_id)
-        if card is None or card.stored_status is CardStatus.DELETED or payment.face is None:
-            raise PlanOutdated
         if not await cards.put_secrets(transaction, payment.merchant_id, plan.card_id, plan.secrets):
             self._keyring.forget(payment.merchant_id, Purpose.CARD)
             raise PlanOutdated
         change = CardChange(
-            expiry=payment.face.expiry,
+            expiry=plan.face.expiry,
             status=CardStatus.ACTIVE,
             issuing_country=_info(payment, "issuingCountry"),
             funding=_info(payment, "funding"),
-            network_transaction_id=evidence.network_transaction_id or _info(payment, "networkTransactionId"),
+            network_transaction_id=plan.network_transaction_id or _info(payment, "networkTransactionId"),
             consent=payment.consent,
         )
         await cards.update(transaction, card, change)
@@ -169,11 +162,12 @@ def _info(payment: Payment, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-async def _known_card(session: Session, payment: Payment) -> StoredCard | None:
+async def _known_card(
+    session: Session, payment: Payment, buyer: str, face: CardFace, *, lock: bool = False
+) -> StoredCard | None:
     """Give the buyer's live card with the number that was paid with, or the card that was kept in a first step."""
-    if payment.card_id is not None:
-        card = await cards.find(session, payment.merchant_id, payment.card_id)
-        return None if card is None or card.stored_status is CardStatus.DELETED else card
-    if payment.buyer is None or payment.face is None or payment.face.fingerprint is None:
-        return None
-    return await cards.find_by_fingerprint(session, payment.merchant_id, payment.buyer, [payment.face.fingerprint])
+    if payment.card_id is None:
+        prints = [face.fingerprint] if face.fingerprint else []
+        return await cards.find_by_fingerprint(session, payment.merchant_id, buyer, prints, lock=lock)
+    card = await cards.find(session, payment.merchant_id, payment.card_id, lock=lock)
+    return None if card is None or card.stored_status is CardStatus.DELETED else card

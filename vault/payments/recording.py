@@ -92,7 +92,7 @@ class Recorder:
         if not wants_keeping(payment, evidence):
             return payment
         if plan is not None:
-            return await self._keeper.keep(transaction, payment, evidence, plan, origin)
+            return await self._keeper.keep(transaction, payment, plan, origin)
         if evidence.token is not None:
             raise PlanOutdated
         return payment
@@ -140,7 +140,7 @@ async def _disable_card(transaction: Transaction, payment: Payment, origin: Orig
         return
     if not decline_for(payment.result.code).hard:
         return
-    card = await cards.lock(transaction, payment.merchant_id, payment.card_id)
+    card = await cards.find(transaction, payment.merchant_id, payment.card_id, lock=True)
     if card is not None and card.stored_status is CardStatus.ACTIVE:
         await cards.update(transaction, card, CardChange(status=CardStatus.DISABLED))
         event = Event(

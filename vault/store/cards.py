@@ -29,6 +29,7 @@ select c.merchant_id, c.id, c.buyer, {FACE_COLUMNS}, c.issuing_country, c.fundin
     coalesce((select array_agg(s.envelope order by s.kind) {_OF_CARD}), '{{}}') as envelopes
 from vault.card c
 """
+_LOCKED = {False: "", True: " for update of c"}
 _INSERT = f"""
 with ins as (
     insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
@@ -172,9 +173,9 @@ async def insert(session: Session, card: NewCard, event: Event, *, also_active: 
     return Inserted(row["created"], row["keys_active"])
 
 
-async def find(session: Session, merchant_id: str, card_id: str) -> StoredCard | None:
-    """Give a merchant's card with its envelopes, also a deleted one."""
-    row = await session.row(f"{_SELECT} where c.merchant_id = $1 and c.id = $2", merchant_id, card_id)
+async def find(session: Session, merchant_id: str, card_id: str, *, lock: bool = False) -> StoredCard | None:
+    """Give a merchant's card with its envelopes, also a deleted one; locked until the transaction ends if wanted."""
+    row = await session.row(f"{_SELECT} where c.merchant_id = $1 and c.id = $2{_LOCKED[lock]}", merchant_id, card_id)
     return _card(row) if row else None
 
 
@@ -184,21 +185,13 @@ async def find_all(session: Session, merchant_id: str, card_ids: Sequence[str]) 
     return [_card(row) for row in rows]
 
 
-async def lock(transaction: Transaction, merchant_id: str, card_id: str) -> StoredCard | None:
-    """Give a merchant's card as `find` does, and keep others from changing it until the transaction ends."""
-    row = await transaction.row(
-        f"{_SELECT} where c.merchant_id = $1 and c.id = $2 for update of c", merchant_id, card_id
-    )
-    return _card(row) if row else None
-
-
 async def find_by_fingerprint(
-    session: Session, merchant_id: str, buyer: str, fingerprints: Sequence[bytes]
+    session: Session, merchant_id: str, buyer: str, fingerprints: Sequence[bytes], *, lock: bool = False
 ) -> StoredCard | None:
-    """Give the buyer's live card with one of these fingerprints."""
+    """Give the buyer's live card with one of these fingerprints; locked if wanted, as `find` does."""
     row = await session.row(
         f"{_SELECT} where c.merchant_id = $1 and c.buyer = $2 and c.fingerprint = any($3) "
-        "order by c.created_at limit 1",
+        f"order by c.created_at limit 1{_LOCKED[lock]}",
         merchant_id,
         buyer,
         list(fingerprints),

@@ -1,0 +1,84 @@
+"""What moves between planning and writing: everything is planned again, and a charge is never forgotten."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from keys.keyring import Purpose
+from tests.api.shop import BUYER, Sql, paid, payment, problem, store, stored
+from tests.api.test_retired_keys import rotate
+from tests.installation import Installation
+from vault.payments.keeping import KeepingPlan
+
+pytestmark = pytest.mark.anyio
+Between = Callable[[], Awaitable[object]]
+
+
+def meanwhile(vault: Installation, monkeypatch: pytest.MonkeyPatch, happens: Between) -> None:
+    """Let something happen once, after a payment's card was planned and before the plan is written."""
+    keeper = vault.services.payments._tools.recorder._keeper
+    made, waiting = keeper.plan, [happens]
+
+    async def plan(*arguments: Any) -> KeepingPlan | None:
+        planned = await made(*arguments)
+        if planned is not None and waiting:
+            await waiting.pop()()
+        return planned
+
+    monkeypatch.setattr(keeper, "plan", plan)
+
+
+async def test_a_card_that_appears_meanwhile_gets_the_credential(
+    vault: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(vault, monkeypatch, lambda: vault.api.post("/v1/cards", json=store()))
+    view = await paid(vault, payment(storeCard="GATEWAY"))
+    listed = (await vault.api.get(f"/v1/buyers/{BUYER}/cards")).json()["cards"]
+    assert [one["cardId"] for one in listed] == [view["card"]["cardId"]]
+    assert view["card"]["storage"] == "BOTH"
+
+
+async def test_a_card_that_goes_meanwhile_is_made_anew(vault: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = await stored(vault)
+    meanwhile(vault, monkeypatch, lambda: vault.api.delete(f"/v1/cards/{before['cardId']}"))
+    view = await paid(vault, payment(storeCard="VAULT"))
+    assert view["card"]["cardId"] != before["cardId"]
+
+
+@pytest.mark.parametrize("before", ["unknown", "known"])
+async def test_a_key_that_retires_meanwhile_is_not_used(
+    before: str, vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before == "known":
+        await stored(vault)
+    fresh: list[bytes] = []
+
+    async def retire() -> None:
+        fresh.append(await rotate(vault, sql, Purpose.CARD))
+
+    meanwhile(vault, monkeypatch, retire)
+    view = await paid(vault, payment(storeCard="GATEWAY"))
+    kept = "select key_id from vault.card_secret where card_id = $1 and kind = 'TOKEN'"
+    assert [await sql.value(kept, view["card"]["cardId"])] == fresh
+
+
+async def test_a_charge_whose_card_cannot_be_kept_now_is_found_again(
+    vault: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = vault.services.payments._tools.recorder._keeper
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    body = payment(storeCard="GATEWAY")
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "plan", nothing)
+        problem(await vault.api.post("/v1/payments", json=body), 503, "overloaded")
+    assert len(await vault.ledger(body["paymentRequestId"])) == 1
+    (found,) = (await vault.api.get("/v1/payments", params={"paymentRequestId": body["paymentRequestId"]})).json()[
+        "payments"
+    ]
+    view = await vault.settle(found["paymentId"])
+    assert (view["paymentStatus"], view["card"]["storage"]) == ("SUCCESS", "GATEWAY")
+    assert len(await vault.ledger(body["paymentRequestId"])) == 1
