@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from keys.keyring import Purpose
-from tests.api.shop import BUYER, Sql, paid, payment, problem, store, stored
+from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
 from tests.api.test_retired_keys import rotate
 from tests.installation import Installation
 from vault.payments.keeping import KeepingPlan
@@ -82,3 +82,22 @@ async def test_a_charge_whose_card_cannot_be_kept_now_is_found_again(
     view = await vault.settle(found["paymentId"])
     assert (view["paymentStatus"], view["card"]["storage"]) == ("SUCCESS", "GATEWAY")
     assert len(await vault.ledger(body["paymentRequestId"])) == 1
+
+
+@pytest.mark.parametrize("times", [1, 9])
+async def test_a_stored_card_that_changes_under_a_payment_is_read_again(
+    times: int, vault: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = await stored(vault)
+    service = vault.services.payments
+    begin, refusals = service._begin, [None] * times
+
+    async def refused_at_first(*arguments: Any) -> object:
+        return refusals.pop() if refusals else await begin(*arguments)
+
+    monkeypatch.setattr(service, "_begin", refused_at_first)
+    answer = await vault.api.post(f"/v1/cards/{known['cardId']}/payments", json=card_on_file())
+    if times == 1:
+        assert answer.json()["paymentStatus"] == "SUCCESS"
+    else:
+        problem(answer, 503, "overloaded")
