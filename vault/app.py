@@ -18,7 +18,7 @@ from vault.errors import IntegrityFailure, KeysUnavailable
 from vault.logs import configure
 from vault.opening import report_damaged_key
 from vault.problems import request_id_of
-from vault.routes import access, cards, gateway, health, payments
+from vault.routes import access, cards, gateway, health, mandates, payments
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.store import audit
@@ -46,7 +46,7 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
         generate_unique_id_function=openapi.operation_id,
         lifespan=lifespan,
     )
-    for module in (cards, payments, gateway, health):
+    for module in (cards, payments, mandates, gateway, health):
         app.include_router(module.router)
     problems.install(app)
     openapi.install(app)

@@ -37,7 +37,7 @@ from vault.errors import (
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
-from vault.store import audit, cards, payments, waiting
+from vault.store import audit, cards, mandates, payments, waiting
 from vault.store.cards import CardChange, NewCard, Page
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
 from vault.wire.requests import StoreCardRequest, UpdateCardRequest
@@ -248,23 +248,29 @@ class Cards:
         """Delete a card for good; deleting it again is `CardDeleted`."""
         async with self._database.transaction() as transaction:
             await self._locked(transaction, caller.merchant_id, card_id)
+            ended = await mandates.end_of_card(transaction, caller.merchant_id, card_id)
             await cards.delete(transaction, caller.merchant_id, [card_id])
+            await _write_ends(transaction, caller, ended, "card_deleted")
             await audit.append(
                 transaction, Event(EventType.CARD_DELETED, caller.origin, caller.merchant_id, (card_id,))
             )
 
     async def erase_buyer(self, caller: Caller, buyer: str) -> None:
-        """Delete a buyer's cards and take the name off payments; a buyer who is not known is no error."""
+        """Delete a buyer's cards, end the mandates, take the name off payments; an unknown buyer is no error."""
         async with self._database.transaction() as transaction:
             paid = await payments.forget_buyer(transaction, caller.merchant_id, buyer)
             await waiting.drop(transaction, caller.merchant_id, paid)
             erased = await cards.lock_buyer(transaction, caller.merchant_id, buyer)
+            ended = await mandates.forget_buyer(transaction, caller.merchant_id, buyer)
+            await _write_ends(transaction, caller, ended, "buyer_erased")
+            # A charge may have been written between the first look and the lock on its card.
+            paid += await payments.forget_buyer(transaction, caller.merchant_id, buyer)
             await cards.delete(transaction, caller.merchant_id, erased)
             for card_id in erased:
                 await audit.append(
                     transaction, Event(EventType.CARD_DELETED, caller.origin, caller.merchant_id, (card_id,))
                 )
-            if not paid and not erased:
+            if not paid and not erased and not ended:
                 return
             await audit.append(
                 transaction,
@@ -272,9 +278,15 @@ class Cards:
                     EventType.BUYER_ERASED,
                     caller.origin,
                     caller.merchant_id,
-                    details={"cards": len(erased), "payments": len(paid)},
+                    details={"cards": len(erased), "payments": len(paid), "mandates": len(ended)},
                 ),
             )
+
+
+async def _write_ends(transaction: Transaction, caller: Caller, ended: list[str], reason: str) -> None:
+    for mandate_id in ended:
+        event = Event(EventType.MANDATE_ENDED, caller.origin, caller.merchant_id, (mandate_id,), reason=reason)
+        await audit.append(transaction, event)
 
 
 def _live(card: StoredCard | None) -> StoredCard:

@@ -9,9 +9,12 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     ├── Forbidden 403 ── AddressNotAllowed, MerchantDisabled
     ├── NotFound 404    MethodNotAllowed 405
     ├── Conflict 409 ── IdempotencyConflict, InProgress, CardExpired, CardDisabled, ExpiryAtGateway,
-    │                   PaymentNotCancellable, AlreadyCaptured
+    │                   PaymentNotCancellable, AlreadyCaptured; in vault.mandate_errors: MandateEnded, MandateExpired,
+    │                   MandateNotStarted, MandateBusy, MandateInterval
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
-    ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused
+    ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
+    │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
+    │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded
 """
@@ -45,6 +48,8 @@ class FieldCode(StrEnum):
     STORAGE_NOT_SUPPORTED = "storage_not_supported"
     BUYER_REQUIRED = "buyer_required"
     BUYER_MISMATCH = "buyer_mismatch"
+    BUYER_ABSENT = "buyer_absent"
+    MANDATE_SOURCE = "mandate_source"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,13 @@ class ReferencePolicy(StrEnum):
     REJECT = "reject"
 
 
+class RegionPolicy(StrEnum):
+    """What happens when the gateway's documents exclude a card's region from charges without the buyer."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
 class MerchantSettings(Wire):
     """A merchant's defaults, kept as JSON; everything may be absent."""
 
@@ -27,6 +34,9 @@ class MerchantSettings(Wire):
     payment_redirect_url: Url | None = None
     merchant_region: Region | None = None
     reference_policy: ReferencePolicy = Field(default=ReferencePolicy.OBSERVE)
+    mandate_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    assume_authentication: bool = True
+    charge_expired_cards: bool = True
 
 
 @dataclass(frozen=True, slots=True)

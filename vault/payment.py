@@ -193,7 +193,11 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as it stands in the database."""
+    """A payment as it stands in the database.
+
+    `authentication` says what was asked for or brought along: `requested`, and `mpi` without its secret value;
+    `redirected`, whether the gateway sent the buyer somewhere.
+    """
 
     merchant_id: str
     id: str
@@ -227,6 +231,20 @@ class Payment:
     updated_at: datetime
     read_at: datetime
     captures: tuple[Capture, ...] = field(default=())
+    mandate_id: str | None = None
+    authentication: Mapping[str, Any] | None = None
+    redirected: bool = False
+
+    @property
+    def network_transaction_id(self) -> str | None:
+        """Give the network's id of this authorisation, if the gateway told it."""
+        told = self.result_info.get("networkTransactionId")
+        return told if isinstance(told, str) else None
+
+    @property
+    def nobody_there(self) -> bool:
+        """Tell whether the gateway asked for the buyer where none is there to answer."""
+        return self.kind is Kind.MERCHANT_INITIATED and self.redirected
 
     @property
     def standing(self) -> Standing:

@@ -21,7 +21,7 @@ from vault.pan_detector import Path, contains_pan, maybe_pan, walk
 # exempt by the name of the member that holds them, with all that is below it.
 EXEMPT_NAMES: Final = frozenset({
     "requestId", "cardId", "paymentId", "mandateId", "captureId", "refundId", "eventId", "merchantId", "clientId",
-    "endpointId", "auditEventId", "cursor", "nextCursor",
+    "endpointId", "auditEventId", "initialPaymentId", "reference", "textSha256", "cursor", "nextCursor",
     "paymentRequestId", "captureRequestId", "refundRequestId", "vaultingRequestId", "referenceOrderId",
     "referenceBuyerId", "referenceGoodsId", "referenceMerchantId",
     "networkTransactionId", "dsTransactionId", "threeDSServerTransactionId", "authorizationCode", "rrn", "arn",

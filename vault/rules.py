@@ -16,6 +16,9 @@ from vault.pan_detector import contains_pan
 
 RULES_DATE: Final = date(2026, 11, 21)
 
+# Regions whose cards cannot be charged while the buyer is absent (antom-api.md 5.2 and 5.3); an unknown one can.
+MIT_EXCLUDED_REGIONS: Final = frozenset({"BR", "KR", "CL", "MX", "PE"})
+
 # Our own code for a payment of which nothing reached the gateway.
 NOT_SENT: Final = "not_sent"
 

@@ -17,13 +17,16 @@ from vault.db import Database
 from vault.directory import Directory
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
+from vault.mandates import Mandates
 from vault.migrations.guards import APP
 from vault.notifications import Notifications
 from vault.payments.cancelling import Canceller
+from vault.payments.charging import Charging
 from vault.payments.drafting import Drafter
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
-from vault.payments.service import Payments, Tools
+from vault.payments.service import Payments
+from vault.payments.writing_ahead import Tools
 from vault.reconcile import Pace, Reconciler
 from vault.settings import Settings
 
@@ -41,6 +44,8 @@ class Services:
     cursors: Cursors
     cards: Cards
     payments: Payments
+    mandates: Mandates
+    charging: Charging
     canceller: Canceller
     notifications: Notifications
     reconciler: Reconciler
@@ -102,6 +107,8 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         cursors=Cursors(keyring),
         cards=cards,
         payments=Payments(tools),
+        mandates=Mandates(tools),
+        charging=Charging(tools, canceller),
         canceller=canceller,
         notifications=Notifications(database, directory, recorder, settings.public_url),
         reconciler=Reconciler(database, directory, sender, recorder, canceller, pace),

@@ -28,7 +28,7 @@ REVEALS = {
     "vault/onboarding.py:Onboarding._secret",
     "vault/payments/drafting.py:Drafter._waiting",
     "vault/payments/keeping.py:Keeper._seal",
-    "vault/payments/service.py:Payments._opened",
+    "vault/payments/writing_ahead.py:WriteAhead._opened",
 }
 DOCSTRING = '"""What this is for.\n\nIt refuses to know the rest.\n"""\n'
 TWELVE = "\n".join(f"    value_{number} = {number}" for number in range(12))

@@ -23,6 +23,9 @@ class EventType(StrEnum):
     CARD_DISABLED = "card.disabled"
     CARD_DELETED = "card.deleted"
     BUYER_ERASED = "buyer.erased"
+    MANDATE_RECORDED = "mandate.recorded"
+    MANDATE_ENDED = "mandate.ended"
+    MANDATE_EXPIRED = "mandate.expired"
     PAYMENT_CREATED = "payment.created"
     PAYMENT_CHANGED = "payment.changed"
     PAYMENT_CANCEL_REQUESTED = "payment.cancel_requested"
@@ -63,15 +66,19 @@ DETAILS = frozenset(
         "cards",
         "created",
         "credential",
+        "evidence",
         "from",
         "gateway_result",
         "key_id",
         "kind",
+        "mandates",
         "not_sent",
         "operation",
         "payments",
         "pointers",
         "purpose",
+        "recurring_type",
+        "region_excluded",
         "scopes",
         "seal",
         "source",

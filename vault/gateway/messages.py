@@ -45,6 +45,14 @@ Instrument: TypeAlias = NewCardInstrument | TokenInstrument | SealedInstrument
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """What a charge without the buyer refers to: its type, and the network's id of the first authorisation."""
+
+    recurring_type: str
+    network_transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PayCall:
     """Everything that a `pay` body is made of."""
 
@@ -53,6 +61,7 @@ class PayCall:
     defaults: MerchantSettings
     notify_url: str
     buyer: str | None
+    series: Series | None = None
 
 
 _DEFAULTED: Final = ("env", "settlement_strategy", "payment_redirect_url", "merchant_region")
@@ -113,6 +122,9 @@ def _method(call: PayCall) -> dict[str, Any]:
             details = {**_sealed_profile(sealed), **details, "cardNo": sealed.pan.reveal(), "isCardOnFile": True}
         case _ as unreachable:
             assert_never(unreachable)
+    if call.series is not None:
+        details["recurringType"] = call.series.recurring_type
+        details["networkTransactionId"] = call.series.network_transaction_id
     cvv = call.instrument.card.cvv if isinstance(call.instrument, NewCardInstrument) else call.instrument.cvv
     if cvv is not None:
         details["cvv"] = cvv.reveal()

@@ -5,7 +5,7 @@ function runs as its owner with a fixed search path; the application may insert 
 transaction id or the order, and may not read it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 AUDIT_FUNCTION = """
 create function vault.require_audit_event() returns trigger
@@ -38,6 +38,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "payment": "select, insert, update",
         "payment_secret": "select, insert, delete",
         "payment_inquiry": "select, insert, update (next_at, attempts), delete",
+        "mandate": "select, insert, update (status, buyer, network_transaction_id, consent, reference, ended_at, "
+        "updated_at)",
         "capture": "select, insert, update (status, gateway_capture_id, updated_at)",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",
@@ -53,6 +55,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "api_secret": "select, insert, update (expires_at), delete",
         "card": "select",
         "payment": "select",
+        "mandate": "select",
         "payment_inquiry": "select",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",
@@ -81,9 +84,11 @@ def create_role(role: str) -> str:
     )
 
 
-def grants() -> Iterator[str]:
-    """Give the statements that allow each role exactly what `GRANTS` lists."""
-    for role, tables in GRANTS.items():
+def grants(tables: Collection[str]) -> Iterator[str]:
+    """Give the statements that allow each role exactly what `GRANTS` lists for the tables that a revision makes."""
+    for role, granted in GRANTS.items():
         yield f"grant usage on schema vault to {role}"
-        for table, privileges in tables.items():
+        for table, privileges in granted.items():
+            if table not in tables:
+                continue
             yield f"grant {privileges} on vault.{table} to {role}"

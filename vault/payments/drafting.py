@@ -22,11 +22,12 @@ from vault.payment import Credential, Kind
 from vault.payments.keeping import payment_location
 from vault.store.payments import Draft
 from vault.stored_card import SecretKind, StoredCard
-from vault.wire.requests import CardPaymentRequest, PaymentRequest, StoredCardPaymentRequest, secrets_left_out
+from vault.wire.orders import AmountField
+from vault.wire.requests import CardPaymentRequest, PaymentRequest, secrets_left_out
 
-_AMOUNT_POINTER = {
-    AmountFault.CURRENCY: ("/paymentAmount/currency", FieldCode.CURRENCY_INVALID),
-    AmountFault.VALUE: ("/paymentAmount/value", FieldCode.AMOUNT_INVALID),
+_AMOUNT_MEMBER = {
+    AmountFault.CURRENCY: ("currency", FieldCode.CURRENCY_INVALID),
+    AmountFault.VALUE: ("value", FieldCode.AMOUNT_INVALID),
 }
 
 
@@ -40,13 +41,21 @@ class Asked:
     body: Mapping[str, Any]
 
 
-def amount_of(request: PaymentRequest) -> Amount:
-    """Give the amount; raises `RequestInvalid` for a currency or value that cannot be paid."""
+def amount_of(sent: AmountField, pointer: str = "/paymentAmount") -> Amount:
+    """Give the amount at `pointer`; raises `RequestInvalid` for a currency or value that cannot be paid."""
     try:
-        return Amount(request.payment_amount.currency, request.payment_amount.value)
+        return Amount(sent.currency, sent.value)
     except AmountInvalid as error:
-        pointer, code = _AMOUNT_POINTER[error.code]
-    raise RequestInvalid(errors=[FieldProblem(pointer, code)])
+        member, code = _AMOUNT_MEMBER[error.code]
+    raise RequestInvalid(errors=[FieldProblem(f"{pointer}/{member}", code)])
+
+
+def _authentication_of(request: PaymentRequest) -> dict[str, Any] | None:
+    """Give what is kept of the authentication that was asked for or brought along; never its secret value (SCA-3)."""
+    asked: dict[str, Any] = {"requested": True} if request.is_3ds_authentication else {}
+    if request.mpi_data is not None:
+        asked["mpi"] = request.mpi_data.wire("three_ds_version", "eci", "ds_transaction_id")
+    return asked or None
 
 
 class Drafter:
@@ -83,12 +92,12 @@ class Drafter:
         )
 
     async def stored_card(
-        self, asked: Asked, request: StoredCardPaymentRequest, card: StoredCard, credential: Credential
+        self, asked: Asked, request: PaymentRequest, card: StoredCard, credential: Credential, *, mandate_id: str | None
     ) -> Draft:
-        """Draft a payment with a stored card and the buyer present."""
+        """Draft a payment with a stored card: with the buyer present, or in the buyer's absence under a mandate."""
         return Draft(
             **await self._common(asked, request, new_id(Prefix.PAYMENT)),
-            kind=Kind.CARD_ON_FILE,
+            kind=Kind.MERCHANT_INITIATED if mandate_id else Kind.CARD_ON_FILE,
             buyer=card.buyer,
             credential=credential,
             store_card=None,
@@ -97,6 +106,7 @@ class Drafter:
             consent=None,
             secrets={},
             card_status=card.stored_status,
+            mandate_id=mandate_id,
         )
 
     async def _common(self, asked: Asked, request: PaymentRequest, payment_id: str) -> dict[str, Any]:
@@ -106,7 +116,7 @@ class Drafter:
             "id": payment_id,
             "request_id": request.payment_request_id,
             "client_id": asked.caller.client_id,
-            "amount": amount_of(request),
+            "amount": amount_of(request.payment_amount),
             "order_reference": request.order.reference_order_id,
             "digest": digest.value,
             "digest_key_id": digest.key_id,
@@ -114,6 +124,7 @@ class Drafter:
             "metadata": request.metadata,
             "sender_seconds": self._sender_seconds,
             "expires_at": request.payment_expiry_time,
+            "authentication": _authentication_of(request),
         }
 
     async def _waiting(

@@ -23,6 +23,7 @@ from vault.stored_card import CardStatus
 
 _log = get_logger(__name__)
 _REPEATS: Final = 6
+_ABSENT: Final = "buyer_absent"
 _ALARMING: Final = {
     Verdict.CONTRADICTION: "payment_contradiction",
     Verdict.LATE_AUTHORISATION: "late_authorisation",
@@ -81,6 +82,10 @@ class Recorder:
             await audit.append(transaction, _change_event(before, after, evidence, origin))
         if before.status is not after.status:
             await _disable_card(transaction, after, origin)
+            await _miss_network_id(transaction, after, origin)
+        if after.nobody_there and before.cancel_requested_at is None and after.cancel_requested_at is not None:
+            event = Event(EventType.PAYMENT_CANCEL_REQUESTED, origin, after.merchant_id, (after.id,), reason=_ABSENT)
+            await audit.append(transaction, event)
         if verdict in _ALARMING:
             await _raise_alarm(transaction, before, evidence, verdict, origin)
         await self._reschedule(transaction, before, after, evidence, verdict)
@@ -147,6 +152,16 @@ async def _disable_card(transaction: Transaction, payment: Payment, origin: Orig
             EventType.CARD_DISABLED, origin, payment.merchant_id, (card.id, payment.id), reason="hard_decline"
         )
         await audit.append(transaction, event)
+
+
+async def _miss_network_id(transaction: Transaction, payment: Payment, origin: Origin) -> None:
+    """Raise an alarm when a card was stored by a payment without which it can never be charged alone (COF-5)."""
+    stored = payment.status is Status.SUCCESS and payment.store_card is not None
+    if not stored or payment.network_transaction_id is not None:
+        return
+    code, details = "network_transaction_id_missing", {"standing": payment.status.value}
+    if await alarms.raise_alarm(transaction, origin, payment.merchant_id, code, payment.id, details):
+        alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)
 
 
 async def _raise_alarm(

@@ -15,9 +15,9 @@ def advanced(payment: Payment, evidence: Evidence, verdict: Verdict) -> Payment:
     """Give the payment as it stands after the evidence was judged; storing and captures are dealt with elsewhere."""
     match verdict:
         case Verdict.ADVANCE:
-            return _settled(_informed(payment, evidence), evidence.status or payment.status, evidence)
+            return _alone(_settled(_informed(payment, evidence), evidence.status or payment.status, evidence))
         case Verdict.ENRICH:
-            return _informed(payment, evidence)
+            return _alone(_informed(payment, evidence))
         case Verdict.LATE_AUTHORISATION:
             status = Status.SUCCESS if evidence.status is Status.SUCCESS else payment.status
             late = _informed(replace(payment, result=None), evidence)
@@ -47,6 +47,13 @@ def _settled(payment: Payment, status: Status, evidence: Evidence) -> Payment:
     return settled
 
 
+def _alone(payment: Payment) -> Payment:
+    """Cancel what only the buyer could complete where there is no buyer (design section 4: never handed out)."""
+    if not payment.nobody_there or payment.status.final:
+        return payment
+    return replace(payment, next_action=None, cancel_requested_at=payment.cancel_requested_at or payment.read_at)
+
+
 def _informed(payment: Payment, evidence: Evidence) -> Payment:
     """Fill in what was not known; a gateway's word is not replaced by a later one about the same state."""
     action: Mapping[str, Any] | None = payment.next_action
@@ -59,6 +66,7 @@ def _informed(payment: Payment, evidence: Evidence) -> Payment:
         result_info={**(evidence.info or {}), **payment.result_info},
         authorisation_expires_at=payment.authorisation_expires_at or evidence.authorisation_expires_at,
         next_action=action,
+        redirected=payment.redirected or action is not None,
     )
 
 

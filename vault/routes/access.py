@@ -74,3 +74,6 @@ CardsReader = Annotated[Caller, Depends(Access(Scope.CARDS_READ), scope="functio
 CardsWriter = Annotated[Caller, Depends(Access(Scope.CARDS_WRITE), scope="function")]
 PaymentsReader = Annotated[Caller, Depends(Access(Scope.PAYMENTS_READ), scope="function")]
 PaymentsWriter = Annotated[Caller, Depends(Access(Scope.PAYMENTS_WRITE), scope="function")]
+MandatesReader = Annotated[Caller, Depends(Access(Scope.MANDATES_READ), scope="function")]
+MandatesWriter = Annotated[Caller, Depends(Access(Scope.MANDATES_WRITE), scope="function")]
+Charger = Annotated[Caller, Depends(Access(Scope.MIT_WRITE), scope="function")]

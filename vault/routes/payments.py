@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from vault.auth import Caller, Scope
 from vault.errors import Forbidden
 from vault.payment import Payment
-from vault.payments.service import Paid
+from vault.payments.writing_ahead import Paid
 from vault.routes.access import OUR_ID, PaymentsReader, PaymentsWriter, services_of
 from vault.routes.cards import CardId
 from vault.routes.views import PaymentPage, PaymentView
@@ -22,29 +22,29 @@ from vault.wire.requests import CancelRequest, CardPaymentRequest, PaymentQuery,
 router = APIRouter(prefix="/v1", tags=["payments"], route_class=StrictRoute)
 
 PaymentId = Annotated[str, Path(alias="paymentId", max_length=64, pattern=OUR_ID)]
-_OPEN: dict[int | str, dict[str, Any]] = {202: {"model": PaymentView, "description": "The outcome is still open"}}
+OPEN: dict[int | str, dict[str, Any]] = {202: {"model": PaymentView, "description": "The outcome is still open"}}
 
 
-@router.post("/payments", status_code=201, responses=_OPEN)
+@router.post("/payments", status_code=201, responses=OPEN)
 async def pay(request: Request, response: Response, body: CardPaymentRequest, caller: PaymentsWriter) -> PaymentView:
     """Pay with card data, and store the card if wanted."""
     if body.store_card is not None and Scope.CARDS_WRITE not in caller.scopes:
         raise Forbidden
-    return await _shown(
+    return await shown(
         request, response, caller, await services_of(request).payments.pay(caller, body, request.state.parsed_body)
     )
 
 
-@router.post("/cards/{cardId}/payments", status_code=201, responses=_OPEN)
+@router.post("/cards/{cardId}/payments", status_code=201, responses=OPEN)
 async def pay_with_card(
     request: Request, response: Response, card_id: CardId, body: StoredCardPaymentRequest, caller: PaymentsWriter
 ) -> PaymentView:
     """Pay with a stored card, the buyer present."""
     paid = await services_of(request).payments.pay_with_card(caller, card_id, body, request.state.parsed_body)
-    return await _shown(request, response, caller, paid)
+    return await shown(request, response, caller, paid)
 
 
-@router.post("/payments/{paymentId}/cancel", responses=_OPEN)
+@router.post("/payments/{paymentId}/cancel", responses=OPEN)
 async def cancel_payment(
     request: Request, response: Response, payment_id: PaymentId, _body: CancelRequest, caller: PaymentsWriter
 ) -> PaymentView:
@@ -78,7 +78,8 @@ async def list_payments(
     return PaymentPage(payments=await _views(request, caller, found), next_cursor=further)
 
 
-async def _shown(request: Request, response: Response, caller: Caller, paid: Paid) -> PaymentView:
+async def shown(request: Request, response: Response, caller: Caller, paid: Paid) -> PaymentView:
+    """Give a payment's view with the status and headers that belong to it."""
     view = (await _views(request, caller, [paid.payment]))[0]
     response.status_code = 201 if paid.payment.status.final or view.next_action is not None else 202
     response.headers["Location"] = f"/v1/payments/{paid.payment.id}"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from vault.payment import Payment, Status
-from vault.rules import NOT_SENT, decline_for
+from vault.rules import NOT_SENT, DeclineCategory, Retry, decline_for
 from vault.stored_card import StoredCard
 from vault.wire.orders import AmountField
 
@@ -116,6 +116,7 @@ class PaymentView(View):
     payment_request_id: str
     reference_order_id: str
     kind: str
+    mandate_id: str | None
     payment_status: str
     payment_amount: AmountField
     card: CardView | None
@@ -143,6 +144,7 @@ class PaymentView(View):
             payment_request_id=payment.request_id,
             reference_order_id=payment.order_reference,
             kind=payment.kind,
+            mandate_id=payment.mandate_id,
             payment_status=payment.status,
             payment_amount=AmountField(currency=payment.amount.currency, value=payment.amount.value),
             card=CardView.of(card) if card else None,
@@ -195,6 +197,8 @@ def _captures(payment: Payment) -> list[CaptureView]:
 
 
 def _declined(payment: Payment) -> DeclinedView | None:
+    if payment.nobody_there and payment.status in {Status.CANCELLED, Status.PROCESSING}:
+        return DeclinedView(category=DeclineCategory.AUTHENTICATION_REQUIRED, retry=Retry.AUTHENTICATE)
     if payment.status is not Status.FAIL:
         return None
     decline = decline_for(NOT_SENT if payment.not_sent else payment.result.code if payment.result else "")

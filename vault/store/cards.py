@@ -185,6 +185,13 @@ async def find_all(session: Session, merchant_id: str, card_ids: Sequence[str]) 
     return [_card(row) for row in rows]
 
 
+async def share(transaction: Transaction, merchant_id: str, card_id: str) -> None:
+    """Keep a card from being deleted or erased until the transaction ends, and let others do the same."""
+    await transaction.rows(
+        "select from vault.card where merchant_id = $1 and id = $2 for key share", merchant_id, card_id
+    )
+
+
 async def find_by_fingerprint(
     session: Session, merchant_id: str, buyer: str, fingerprints: Sequence[bytes], *, lock: bool = False
 ) -> StoredCard | None:

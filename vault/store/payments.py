@@ -42,10 +42,10 @@ with usable as (
 ), ins as (
     insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
         buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
-        metadata, consent, send_deadline, expires_at)
+        metadata, consent, send_deadline, expires_at, mandate_id, authentication)
     select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
         $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
-        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes')
+        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes'), $35, $36::jsonb
     from usable where keys and card
     on conflict (merchant_id, request_id) do nothing
     returning id, send_deadline
@@ -87,6 +87,8 @@ class Draft:
     expires_at: datetime | None
     secrets: Secrets
     card_status: CardStatus | None = None
+    mandate_id: str | None = None
+    authentication: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,9 @@ def _payment(row: asyncpg.Record) -> Payment:
         updated_at=row["updated_at"],
         read_at=row["read_at"],
         captures=tuple(_capture(entry) for entry in row["captures"]),
+        mandate_id=row["mandate_id"],
+        authentication=row["authentication"],
+        redirected=row["redirected"],
     )
 
 
@@ -183,6 +188,8 @@ async def begin(session: Session, draft: Draft, event: Event) -> Begun:
         draft.card_status,
         envelopes,
         *encoded(event),
+        draft.mandate_id,
+        json_text(draft.authentication),
     )
     assert row is not None  # noqa: S101 - a select from a one-row CTE
     return Begun(row["created"], row["keys_active"], row["card_usable"])
@@ -253,7 +260,7 @@ async def save(transaction: Transaction, payment: Payment) -> None:
         "next_action = $7::jsonb, gateway_payment_id = $8, result_code = $9, result_status = $10, "
         "result_message = $11, result_info = $12::jsonb, not_sent = $13, authorisation_expires_at = $14, "
         "cancel_requested_at = $15, updated_at = clock_timestamp(), finalised_at = case when $16 then "
-        "coalesce(finalised_at, clock_timestamp()) end where merchant_id = $1 and id = $2",
+        "coalesce(finalised_at, clock_timestamp()) end, redirected = $17 where merchant_id = $1 and id = $2",
         payment.merchant_id,
         payment.id,
         payment.status,
@@ -270,6 +277,7 @@ async def save(transaction: Transaction, payment: Payment) -> None:
         payment.authorisation_expires_at,
         payment.cancel_requested_at,
         payment.status.final,
+        payment.redirected,
     )
 
 

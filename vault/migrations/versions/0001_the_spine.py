@@ -21,6 +21,7 @@ AUDITED = (
     "capture",
     "alarm",
 )
+TABLES = (*AUDITED, "payment_inquiry", "key_usage", "audit_pending", "alembic_version")
 
 revision = "0001"
 down_revision = None
@@ -410,7 +411,7 @@ def upgrade() -> None:
             op.execute(statement)
     for role in guards.GRANTS:
         op.execute(guards.create_role(role))
-    for statement in guards.grants():
+    for statement in guards.grants(TABLES):
         op.execute(statement)
     op.execute("revoke all on function vault.require_audit_event() from public")
 

@@ -1,0 +1,198 @@
+"""Mandates: record a buyer's consent with its evidence, show it, end it.
+
+It refuses to know HTTP, SQL and charges. Invariants: no mandate without evidence that the buyer authenticated for this
+card and a network transaction id; the same card, initial payment and type is one active mandate; what is recorded is
+never changed, only ended (design sections 3 and 4; controls.md COF-1, COF-3, COF-5, SCA-2).
+"""
+
+from dataclasses import dataclass
+
+from vault.audit.events import Event, EventType
+from vault.auth import Caller
+from vault.card_intake import check_references, consent_evidence
+from vault.db import Transaction
+from vault.directory import Account
+from vault.errors import (
+    CardDeleted,
+    CardDisabled,
+    FieldCode,
+    FieldProblem,
+    NotFound,
+    RequestInvalid,
+    StorageNotSupported,
+)
+from vault.ids import Prefix, new_id
+from vault.mandate import Evidence, EvidenceKind, Limits, Mandate, MandateStatus, evidence_of
+from vault.mandate_errors import (
+    AuthenticationEvidenceMissing,
+    InitialPaymentUnsuitable,
+    NetworkTransactionIdMissing,
+)
+from vault.payment import Kind, Payment, Status
+from vault.payments.charging import check_region
+from vault.payments.drafting import amount_of
+from vault.payments.writing_ahead import Tools
+from vault.store import audit, cards, mandates, payments
+from vault.store.cards import Page
+from vault.store.mandates import NewMandate
+from vault.stored_card import CardStatus, StoredCard
+from vault.wire.mandates import ImportedField, MandateRequest
+
+_INITIAL = "/initialPaymentId"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A mandate, and whether it is new."""
+
+    mandate: Mandate
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a mandate rests on."""
+
+    evidence: Evidence
+    network_transaction_id: str
+    region: str | None
+
+
+class Mandates:
+    """The service behind `/v1/mandates` and `/v1/cards/{cardId}/mandates`."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def record(self, caller: Caller, request: MandateRequest) -> Recorded:
+        """Record a mandate; the same one again is the same one, as it was recorded first.
+
+        Raises `InitialPaymentUnsuitable`, `AuthenticationEvidenceMissing`, `NetworkTransactionIdMissing`,
+        `MandateRegionRefused`, `StorageNotSupported`, `RequestInvalid`, and what cards and payments raise.
+        """
+        if request.vaulting_card_id is not None:
+            problem = FieldProblem("/vaultingCardId", FieldCode.STORAGE_NOT_SUPPORTED)
+            raise StorageNotSupported(errors=[problem])
+        account = await self._tools.directory.account(caller.merchant_id, caller.origin)
+        check_references(account.merchant, request.references())
+        card = await self._tools.cards.get(caller, request.card_id)
+        if card.status is CardStatus.DISABLED:
+            raise CardDisabled
+        limits = _limits(request, card)
+        basis = await self._basis(caller, account, card, request)
+        excluded = check_region(account.merchant, basis.region, _INITIAL)
+        new = NewMandate(
+            caller.merchant_id,
+            new_id(Prefix.MANDATE),
+            card.id,
+            card.buyer or "",
+            request.initial_payment_id,
+            request.recurring_type,
+            limits,
+            basis.network_transaction_id,
+            basis.region,
+            basis.evidence,
+            consent_evidence(request.consent),
+            request.reference,
+        )
+        return await self._keep(caller, new, excluded=excluded)
+
+    async def _basis(self, caller: Caller, account: Account, card: StoredCard, request: MandateRequest) -> _Basis:
+        if request.imported is not None:
+            return _imported(request.imported, card)
+        payment = await self._initial(caller, card, request.initial_payment_id or "")
+        evidence = evidence_of(payment, assume=account.merchant.settings.assume_authentication)
+        if evidence is None:
+            raise AuthenticationEvidenceMissing(errors=[FieldProblem(_INITIAL, FieldCode.INVALID_VALUE)])
+        if payment.network_transaction_id is None:
+            payment = await self._asked_again(caller, account, payment)
+        if payment.network_transaction_id is None:
+            raise NetworkTransactionIdMissing(errors=[FieldProblem(_INITIAL, FieldCode.INVALID_VALUE)])
+        region = payment.result_info.get("paymentMethodRegion")
+        return _Basis(evidence, payment.network_transaction_id, region)
+
+    async def _initial(self, caller: Caller, card: StoredCard, payment_id: str) -> Payment:
+        async with self._tools.database.session() as session:
+            payment = await payments.find(session, caller.merchant_id, payment_id)
+        if payment is None:
+            raise NotFound
+        made = payment.status is Status.SUCCESS and payment.kind is not Kind.MERCHANT_INITIATED
+        if not made or payment.card_id != card.id:
+            raise InitialPaymentUnsuitable(errors=[FieldProblem(_INITIAL, FieldCode.INVALID_VALUE)])
+        return payment
+
+    async def _asked_again(self, caller: Caller, account: Account, payment: Payment) -> Payment:
+        """Inquire once for what the gateway did not tell."""
+        evidence = await self._tools.sender.inquire(account, payment)
+        if evidence is None:
+            return payment
+        return await self._tools.recorder.record(payment, evidence, caller.origin)
+
+    async def _keep(self, caller: Caller, new: NewMandate, *, excluded: bool) -> Recorded:
+        async with self._tools.database.transaction() as transaction:
+            card = await cards.find(transaction, new.merchant_id, new.card_id, lock=True)
+            if card is None or card.stored_status is CardStatus.DELETED:
+                raise CardDeleted
+            same = await mandates.find_same(transaction, new)
+            if same is not None and same.status is MandateStatus.ACTIVE:
+                return Recorded(same, created=False)
+            if same is not None:
+                await mandates.expire(transaction, same)
+                await _write(transaction, caller, EventType.MANDATE_EXPIRED, same)
+            await mandates.insert(transaction, new)
+            mandate = await mandates.lock(transaction, new.merchant_id, new.id)
+            await _write(transaction, caller, EventType.MANDATE_RECORDED, mandate, excluded=excluded)
+        return Recorded(mandate, created=True)
+
+    async def get(self, caller: Caller, mandate_id: str) -> Mandate:
+        """Give a mandate; raises `NotFound`, also for another merchant's."""
+        async with self._tools.database.session() as session:
+            mandate = await mandates.find(session, caller.merchant_id, mandate_id)
+        if mandate is None:
+            raise NotFound
+        return mandate
+
+    async def of_card(self, caller: Caller, card_id: str, page: Page) -> list[Mandate]:
+        """Give a card's mandates, newest first, ended ones included; raises `NotFound` and `CardDeleted`."""
+        await self._tools.cards.get(caller, card_id)
+        async with self._tools.database.session() as session:
+            return await mandates.of_card(session, caller.merchant_id, card_id, page)
+
+    async def end(self, caller: Caller, mandate_id: str) -> None:
+        """End a mandate for good: no charge is written after this returns. Ending it again changes nothing."""
+        await self.get(caller, mandate_id)
+        async with self._tools.database.transaction() as transaction:
+            mandate = await mandates.lock(transaction, caller.merchant_id, mandate_id)
+            if mandate.stored_status is MandateStatus.ENDED:
+                return
+            await mandates.end(transaction, mandate)
+            await _write(transaction, caller, EventType.MANDATE_ENDED, mandate)
+
+
+async def _write(
+    transaction: Transaction, caller: Caller, kind: EventType, mandate: Mandate, *, excluded: bool = False
+) -> None:
+    named = (mandate.id, mandate.card_id, mandate.initial_payment_id)
+    details = {
+        "recurring_type": mandate.recurring_type.value,
+        "evidence": mandate.evidence.kind.value,
+        "region_excluded": excluded,
+    }
+    objects = tuple(each for each in named if each is not None)
+    await audit.append(transaction, Event(kind, caller.origin, caller.merchant_id, objects, details=details))
+
+
+def _limits(request: MandateRequest, card: StoredCard) -> Limits:
+    """Give the limits; raises `RequestInvalid` for an amount that cannot be paid, or a window that is over or empty."""
+    cap = None if request.max_amount is None else amount_of(request.max_amount, "/maxAmount")
+    start, until = request.valid_from, request.valid_until
+    if until is not None and until <= max(card.read_at, start or card.read_at):
+        raise RequestInvalid(errors=[FieldProblem("/validUntil", FieldCode.INVALID_VALUE)])
+    return Limits(cap, start, until, request.minimum_interval_days)
+
+
+def _imported(imported: ImportedField, card: StoredCard) -> _Basis:
+    if imported.authenticated_at > card.read_at:
+        raise RequestInvalid(errors=[FieldProblem("/imported/authenticatedAt", FieldCode.INVALID_VALUE)])
+    evidence = Evidence(EvidenceKind.IMPORTED, imported.authenticated_at)
+    return _Basis(evidence, imported.network_transaction_id, None)

@@ -1,0 +1,134 @@
+"""Charges without the buyer: each one checked against its mandate in the transaction that writes it down.
+
+It refuses to know HTTP, SQL and how a mandate came about. Invariants: nothing is sent that the mandate, read under a
+lock on its row, does not cover; nobody is asked to authenticate, a payment that wants it is cancelled (design section
+4; antom-api.md 5.3; controls.md COF-7 to COF-9).
+"""
+
+from dataclasses import dataclass
+
+from vault.audit.events import Event
+from vault.auth import Caller
+from vault.directory import Account
+from vault.errors import CardExpired, FieldCode, FieldProblem, NotFound, Overloaded
+from vault.gateway.limits import Deadline
+from vault.gateway.messages import PayCall, Series
+from vault.logs import get_logger
+from vault.mandate import Charge, Mandate, check_charge, check_state
+from vault.mandate_errors import MandateRegionRefused
+from vault.merchant import Merchant, RegionPolicy
+from vault.payment import Payment
+from vault.payments.cancelling import Canceller
+from vault.payments.drafting import Asked, amount_of
+from vault.payments.service import REPEATS, check_usable
+from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
+from vault.rules import MIT_EXCLUDED_REGIONS
+from vault.store import cards, mandates, payments
+from vault.store.payments import Begun, Draft
+from vault.stored_card import CardStatus, StoredCard
+from vault.wire.mandates import MandatePaymentRequest
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A charge that is asked for, with everything that stays the same when it has to be drafted again."""
+
+    account: Account
+    asked: Asked
+    request: MandatePaymentRequest
+    charge: Charge
+    deadline: Deadline
+
+
+class Charging:
+    """The service behind `/v1/mandates/{mandateId}/payments`."""
+
+    def __init__(self, tools: Tools, canceller: Canceller) -> None:
+        self._tools = tools
+        self._canceller = canceller
+        self._ahead = WriteAhead(tools)
+
+    async def charge(
+        self, caller: Caller, mandate_id: str, request: MandatePaymentRequest, body: dict[str, object]
+    ) -> Paid:
+        """Charge a card under a mandate, the buyer absent.
+
+        Raises what `check_charge` raises, `CardDisabled`, `CardExpired` where the merchant wants that, `NotFound`.
+        """
+        account, asked = await self._ahead.asked(caller, request, f"mandates/{mandate_id}/payments", body)
+        known = await self._ahead.replayed(asked, request.payment_request_id)
+        if known is not None:
+            return known
+        charge = Charge(amount_of(request.payment_amount), request.recurring_type)
+        wanted = _Wanted(account, asked, request, charge, Deadline.after(self._tools.sender_seconds))
+        for _ in range(REPEATS):
+            paid = await self._attempt(mandate_id, wanted)
+            if paid is not None:
+                return paid if paid.replayed else Paid(await self._unanswerable(wanted, paid.payment), replayed=False)
+        raise Overloaded
+
+    async def _attempt(self, mandate_id: str, wanted: _Wanted) -> Paid | None:
+        """Draft, check, write and send once; None when it has to be drafted again."""
+        caller, request, merchant = wanted.asked.caller, wanted.request, wanted.account.merchant
+        async with self._tools.database.session() as session:
+            mandate = await mandates.find(session, caller.merchant_id, mandate_id)
+        if mandate is None:
+            raise NotFound
+        check_state(mandate, mandate.read_at)
+        check_region(merchant, request.payment_method_region or mandate.region, "/paymentMethodRegion")
+        card = await self._tools.cards.get(caller, mandate.card_id)
+        _check_card(card, request, merchant)
+        credential = credential_of(card)
+        draft = await self._tools.drafter.stored_card(wanted.asked, request, card, credential, mandate_id=mandate.id)
+        call = PayCall(
+            request,
+            await self._ahead.instrument(caller, card, credential),
+            merchant.settings,
+            self._ahead.notify_url(wanted.account),
+            card.buyer,
+            Series(mandate.recurring_type.value, mandate.network_transaction_id or ""),
+        )
+
+        async def begin(draft: Draft, event: Event) -> Begun | None:
+            return await self._begin(mandate, wanted.charge, draft, event)
+
+        return await self._ahead.write_and_send(wanted.asked, draft, (wanted.account, call, wanted.deadline), begin)
+
+    async def _begin(self, mandate: Mandate, charge: Charge, draft: Draft, event: Event) -> Begun | None:
+        """Check and write in one transaction. Locks go from the card to the mandate, as where a card is deleted."""
+        async with self._tools.database.transaction() as transaction:
+            await cards.share(transaction, mandate.merchant_id, mandate.card_id)
+            locked = await mandates.lock(transaction, mandate.merchant_id, mandate.id)
+            if await payments.find_by_request(transaction, draft.merchant_id, draft.request_id) is not None:
+                return None
+            check_charge(locked, charge, await mandates.charges(transaction, locked))
+            return await payments.begin(transaction, draft, event)
+
+    async def _unanswerable(self, wanted: _Wanted, payment: Payment) -> Payment:
+        """Cancel at once what wants a buyer who is not there; what cannot be done now is left to the worker."""
+        if payment.cancel_requested_at is None or not payment.nobody_there:
+            return payment
+        await self._canceller.carry_out(wanted.account, payment, wanted.asked.caller.origin)
+        async with self._tools.database.session() as session:
+            return await payments.find(session, payment.merchant_id, payment.id) or payment
+
+
+def check_region(merchant: Merchant, region: str | None, pointer: str) -> bool:
+    """Tell whether a region is excluded from charges without the buyer, for a merchant who only wants a warning.
+
+    Raises `MandateRegionRefused` for others. A region that is not known is not excluded (antom-api.md 5.2).
+    """
+    if region not in MIT_EXCLUDED_REGIONS:
+        return False
+    if merchant.settings.mandate_region_policy is RegionPolicy.REFUSE:
+        raise MandateRegionRefused(errors=[FieldProblem(pointer, FieldCode.INVALID_VALUE)])
+    _log.warning("mandate.region_excluded", merchant_id=merchant.id)
+    return True
+
+
+def _check_card(card: StoredCard, request: MandatePaymentRequest, merchant: Merchant) -> None:
+    check_usable(card, request)
+    if card.status is CardStatus.EXPIRED and not merchant.settings.charge_expired_cards:
+        raise CardExpired
