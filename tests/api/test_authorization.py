@@ -12,6 +12,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
+from tests.api.subscriptions import charge, consent, recorded
 from tests.installation import OPERATOR_ORIGIN, Installation
 from vault import custody
 from vault.auth import Scope
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass(frozen=True)
 class Guarded:
-    """A route for API clients: what it needs, and a body that passes; `{card}` and `{payment}` are filled in."""
+    """A route for API clients: what it needs, and a body that passes; `{card}`, `{payment}`, `{mandate}` are filled in."""
 
     path: str
     scope: Scope
@@ -45,6 +46,13 @@ GUARDED: dict[tuple[str, str], Guarded] = {
     ("POST", "/v1/cards/{cardId}/payments"): Guarded("/v1/cards/{card}/payments", Scope.PAYMENTS_WRITE, card_on_file()),
     ("POST", "/v1/payments/{paymentId}/cancel"): Guarded("/v1/payments/{payment}/cancel", Scope.PAYMENTS_WRITE, {}),
     ("GET", "/v1/payments/{paymentId}"): Guarded("/v1/payments/{payment}", Scope.PAYMENTS_READ),
+    ("POST", "/v1/mandates"): Guarded("/v1/mandates", Scope.MANDATES_WRITE, consent(), foreign=False),
+    ("GET", "/v1/mandates/{mandateId}"): Guarded("/v1/mandates/{mandate}", Scope.MANDATES_READ),
+    ("DELETE", "/v1/mandates/{mandateId}"): Guarded("/v1/mandates/{mandate}", Scope.MANDATES_WRITE),
+    ("GET", "/v1/cards/{cardId}/mandates"): Guarded("/v1/cards/{card}/mandates", Scope.MANDATES_READ),
+    ("POST", "/v1/mandates/{mandateId}/payments"): Guarded(
+        "/v1/mandates/{mandate}/payments", Scope.MIT_WRITE, charge()
+    ),
     ("GET", "/v1/payments"): Guarded("/v1/payments", Scope.PAYMENTS_READ, foreign=False),
 }
 # Routes that admit everybody, and why they may.
@@ -133,10 +141,17 @@ async def _callers(keys: Keys) -> dict[str, tuple[dict[str, str], int, str, str]
     }
 
 
+async def _objects(vault: Installation) -> dict[str, str]:
+    """Make one object of each kind, and give their ids."""
+    card_id, payment_id = (await stored(vault))["cardId"], (await paid(vault, payment()))["paymentId"]
+    mandate = await recorded(vault, consent(cardId=card_id))
+    return {"card": card_id, "payment": payment_id, "mandate": mandate["mandateId"]}
+
+
 async def test_every_route_refuses_every_caller_that_may_not_come_in(
     vault: Installation, sql: Sql, onboarded_url: str
 ) -> None:
-    card_id, payment_id = (await stored(vault))["cardId"], (await paid(vault, payment()))["paymentId"]
+    objects = await _objects(vault)
     async with onboarding_of(vault, onboarded_url) as onboarding:
         keys = Keys(onboarding, vault.tenants[0].merchant_id)
         callers = await _callers(keys)
@@ -144,7 +159,7 @@ async def test_every_route_refuses_every_caller_that_may_not_come_in(
             await keys.make(f"without {scope}", [each for each in Scope if each is not scope])
         cards, payments = await sql.count("card"), await sql.count("payment")
         for (method, _), route in GUARDED.items():
-            path = route.path.format(card=card_id, payment=payment_id)
+            path = route.path.format(**objects)
             refused = (_bearer(keys.made[f"without {route.scope}"]), 403, "forbidden", "scope_missing")
             for name, (headers, status, code, reason) in (callers | {"scope missing": refused}).items():
                 mark = await sql.mark()
@@ -157,12 +172,12 @@ async def test_every_route_refuses_every_caller_that_may_not_come_in(
 
 
 async def test_another_merchants_objects_are_not_there(vault: Installation, sql: Sql) -> None:
-    card_id, payment_id = (await stored(vault))["cardId"], (await paid(vault, payment()))["paymentId"]
+    objects = await _objects(vault)
     for (method, _), route in GUARDED.items():
         if not route.foreign:
             continue
         mark = await sql.mark()
-        path = route.path.format(card=card_id, payment=payment_id)
+        path = route.path.format(**objects)
         problem(await _call(vault, method, path, route.body, vault.tenants[1].headers), 404, "not_found")
         assert await sql.since(mark) == ["access.denied"], path
         assert (await sql.events("access.denied"))[-1]["merchant"] == vault.tenants[1].merchant_id
@@ -172,7 +187,7 @@ async def test_a_disabled_merchant_is_refused_everywhere(vault: Installation, sq
     await sql.change("update vault.merchant set status = 'DISABLED'")
     for (method, _), route in GUARDED.items():
         mark = await sql.mark()
-        path = route.path.format(card="card_x", payment="pay_x")
+        path = route.path.format(card="card_x", payment="pay_x", mandate="man_x")
         problem(await _call(vault, method, path, route.body, vault.tenants[0].headers), 403, "merchant_disabled")
         assert await sql.since(mark) == ["access.denied"], path
 
