@@ -122,6 +122,32 @@ async def test_a_token_is_sent_as_documented(vault: Installation) -> None:
     assert sent == expected
 
 
+async def test_a_charge_without_the_buyer_is_sent_as_documented_but_for_the_code(vault: Installation) -> None:
+    """The sample has a CVV, which nobody can know any more when the buyer is absent (COF-8)."""
+    sample = _sample("pay-merchant-initiated")
+    request = _request(sample)
+    details = sample["paymentMethod"]["paymentMethodMetaData"]
+    del details["cvv"], request["is3DSAuthentication"], request["enableAuthenticationUpgrade"]
+    stored = await vault.api.post(
+        "/v1/cards",
+        json={
+            "referenceBuyerId": request["order"]["buyer"]["referenceBuyerId"],
+            "card": _card(sample),
+            "billingAddress": request.pop("billingAddress"),
+            "storage": "VAULT",
+        },
+    )
+    imported = {
+        "networkTransactionId": details["networkTransactionId"],
+        "authenticatedAt": "2026-01-01T00:00:00Z",
+    }
+    agreed = {"cardId": stored.json()["cardId"], "recurringType": "SCHEDULED", "imported": imported}
+    mandate = (await vault.api.post("/v1/mandates", json=agreed)).json()
+    answer = await vault.api.post(f"/v1/mandates/{mandate['mandateId']}/payments", json=request)
+    assert answer.status_code == 201, answer.text
+    assert await _sent(vault, sample["paymentRequestId"]) == _expected(sample, vault)
+
+
 async def test_the_documented_answer_with_a_redirect_is_understood(
     puppeteer: Installation, puppet: Puppet, blueprint: Blueprint
 ) -> None:

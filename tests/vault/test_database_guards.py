@@ -8,14 +8,15 @@ import pytest
 
 from vault import tables
 from vault.db import Database, StatementFailed
+from vault.mandate_table import mandate
 from vault.migrations.guards import APP, GRANTS, OPERATOR
-from vault.schema import DataClass, metadata
+from vault.schema import DataClass
 
 pytestmark = pytest.mark.anyio
 Root: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 EVENT = "insert into vault.audit_pending (event_id, merchant_id, body) values ('e', '', '')"
 ALARM = "insert into vault.alarm (merchant_id, id, code, object_id, details) values ('', '{}', 'c', '{}', '{{}}')"
-TABLES = sorted(metadata.tables.values(), key=lambda table: table.name)
+TABLES = sorted(mandate.metadata.tables.values(), key=lambda table: table.name)
 
 
 @pytest.fixture
@@ -132,6 +133,9 @@ FORBIDDEN = [
     "delete from vault.alarm",
     "delete from vault.payment",
     "delete from vault.card",
+    "delete from vault.mandate",
+    "update vault.mandate set max_value = 1",
+    "update vault.mandate set card_id = 'x'",
     "update vault.payment_inquiry set payment_id = 'x'",
 ]
 FORBIDDEN_FOR = {
