@@ -132,6 +132,37 @@ def lost_answer(story: Story) -> Shown:
     )
 
 
+def subscription(story: Story) -> Shown:
+    """Record the buyer's consent, charge twice without the buyer, and be refused twice."""
+    cap = {"currency": "EUR", "value": "1500"}
+    consent = {"text": "Charge me each month", "acceptedAt": "2026-01-31T12:00:00Z", "clientIp": "203.0.113.9"}
+    agreed = {
+        "cardId": story.cards["first"]["cardId"],
+        "initialPaymentId": story.payments["first"]["paymentId"],
+        "recurringType": "SCHEDULED",
+        "maxAmount": cap,
+        "consent": consent,
+    }
+    answer = story.ask("POST", "/v1/mandates", agreed)
+    expect(answer.status == 201, "the consent is recorded")  # noqa: PLR2004 - created
+    mandate = answer.json
+    expect(mandate["evidence"]["kind"] == "THREE_DS", "it rests on the challenge that the buyer passed")
+    path, rows = f"/v1/mandates/{mandate['mandateId']}", []
+    for name in ("month-1", "month-2"):
+        payment = story.pay(name, f"{path}/payments", cap["value"])
+        payment = payment if payment["paymentStatus"] == "SUCCESS" else story.settled(name)
+        expect(payment["paymentStatus"] == "SUCCESS", "the charge succeeds")
+        (sent,) = story.sent(name, "pay")
+        expect(mandate["networkTransactionId"] in sent, "it refers to the buyer's first payment")
+        rows.append((name, _outcome(payment)))
+    rows.append(("above the limit", story.refused("month-3", f"{path}/payments", "1501")))
+    expect(rows[-1][1] == "mandate_amount_exceeded", "nobody is charged more than was agreed to")
+    story.ask("DELETE", path)
+    rows.append(("after the end", story.refused("month-4", f"{path}/payments", cap["value"])))
+    expect(rows[-1][1] == "mandate_ended", "nobody is charged after the end")
+    return Shown("Charged without the buyer, within what the buyer agreed to.", ("charge", "outcome"), tuple(rows))
+
+
 def no_way_back(story: Story) -> Shown:
     """Try to get a card number back, as somebody with a stolen API key would."""
     card = f"/v1/cards/{story.cards['second']['cardId']}"
@@ -233,6 +264,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("A second card, kept in our own vault and paid with", own_vault),
     Step("A decline", decline),
     Step("An answer lost after the charge, found again", lost_answer),
+    Step("A subscription: charges without the buyer", subscription),
     Step("Trying to get the card number back", no_way_back),
     Step("The audit events", audit_events),
     Step("The canary scan: no card data in files, write-ahead log and logs", canary_scan),

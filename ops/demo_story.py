@@ -96,7 +96,20 @@ class Story:
 
     def pay(self, name: str, path: str, amount: str, **fields: Any) -> Mapping[str, Any]:
         """Make a payment of this buyer and remember it under a name."""
-        request = {
+        answer = self.ask("POST", path, self._request(name, amount) | fields)
+        expect(answer.status in {201, 202}, f"the payment is accepted, not {answer.status}: {_problem(answer)}")
+        self.payments[name] = answer.json
+        return self.payments[name]
+
+    def refused(self, name: str, path: str, amount: str) -> str:
+        """Try a payment that has to be refused without reaching the gateway, and give the code."""
+        answer = self.ask("POST", path, self._request(name, amount))
+        expect(answer.status in {409, 422}, f"the payment is refused, not {answer.status}")
+        expect(not self.sent(name, "pay"), "the gateway never hears of it")
+        return str(answer.json["code"])
+
+    def _request(self, name: str, amount: str) -> dict[str, Any]:
+        return {
             "paymentRequestId": self.request_id(name),
             "paymentAmount": {"currency": "EUR", "value": amount},
             "order": {
@@ -104,12 +117,7 @@ class Story:
                 "orderDescription": "Notes on the Analytical Engine",
                 "buyer": {"referenceBuyerId": self.buyer},
             },
-            **fields,
         }
-        answer = self.ask("POST", path, request)
-        expect(answer.status in {201, 202}, f"the payment is accepted, not {answer.status}: {_problem(answer)}")
-        self.payments[name] = answer.json
-        return self.payments[name]
 
     def request_id(self, name: str) -> str:
         """Give the payment request id of a payment of this run."""

@@ -19,6 +19,9 @@ _WIRE_NAMES: Final = {
     "settlement_currency": "settlementStrategy",
     "merchant_region": "merchantRegion",
     "reference_policy": "referencePolicy",
+    "mandate_region_policy": "mandateRegionPolicy",
+    "assume_authentication": "assumeAuthentication",
+    "charge_expired_cards": "chargeExpiredCards",
 }
 
 

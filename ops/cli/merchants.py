@@ -26,6 +26,21 @@ def _defaults(command: _Command) -> _Command:
             type=click.Choice(["observe", "reject"]),
             help="What happens to the merchant's own ids that look like card numbers.",
         ),
+        click.option(
+            "--mandate-region-policy",
+            type=click.Choice(["refuse", "warn"]),
+            help="What happens to mandates of cards from regions without charges in the buyer's absence.",
+        ),
+        click.option(
+            "--assume-authentication",
+            type=click.Choice(["yes", "no"]),
+            help="Whether a passed redirect proves authentication where the gateway returns no result.",
+        ),
+        click.option(
+            "--charge-expired-cards",
+            type=click.Choice(["yes", "no"]),
+            help="Whether mandates are charged on cards whose expiry has passed.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

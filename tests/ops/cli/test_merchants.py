@@ -80,6 +80,16 @@ def test_a_change_keeps_what_it_does_not_name(desk: Desk, key_texts: KeyTexts) -
     assert changed["settings"]["referencePolicy"] == "reject"
 
 
+def test_what_mandates_may_do_is_a_setting_of_the_merchant(desk: Desk, merchant_id: str) -> None:
+    options = ("--mandate-region-policy", "warn", "--assume-authentication", "no", "--charge-expired-cards", "no")
+    kept = desk.data("merchants", "update", merchant_id, *options)["settings"]
+    assert (kept["mandateRegionPolicy"], kept["assumeAuthentication"], kept["chargeExpiredCards"]) == (
+        "warn",
+        False,
+        False,
+    )
+
+
 def test_a_merchant_can_be_disabled_and_enabled(desk: Desk, merchant_id: str) -> None:
     assert desk.data("merchants", "disable", merchant_id)["status"] == "DISABLED"
     assert desk.data("merchants", "update", merchant_id, "--name", "Still")["status"] == "DISABLED"
