@@ -110,7 +110,8 @@ async def test_waiting_credentials_of_two_payments_cannot_be_swapped(
     first, second = await _challenged(vault, SECOND_VISA_CANARY), await _challenged(vault, MASTERCARD_CANARY)
     ids = {"where_a": f"a.payment_id = '{first['paymentId']}'", "where_b": f"b.payment_id = '{second['paymentId']}'"}
     await sql.change(_SWAP.format(table="payment_secret", **ids))
-    assert (await courier(vault, blueprint).bring(told(first))).status_code == 200
+    named = {"networkTransactionId": "016055123456789"}
+    assert (await courier(vault, blueprint).bring(told(first, paymentResultInfo=named))).status_code == 200
     settled = await shown(vault, first["paymentId"])
     assert (settled["paymentStatus"], settled["card"]) == ("SUCCESS", None)
     assert await sql.alarms() == {"integrity_failure"}

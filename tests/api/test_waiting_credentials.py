@@ -154,7 +154,7 @@ async def test_a_token_that_never_comes_ends_in_an_alarm_and_leaves_nothing_wait
     puppeteer: Installation, puppet: Puppet, sql: Sql
 ) -> None:
     inquired = {"result": SUCCESS, "paymentAmount": {"currency": "EUR", "value": "2590"}, "paymentStatus": "SUCCESS"}
-    puppet.says("pay", {"result": SUCCESS})
+    puppet.says("pay", {"result": SUCCESS, "paymentResultInfo": {"networkTransactionId": "016055123456789"}})
     puppet.says("inquiryPayment", inquired)
     await paid(puppeteer, payment(storeCard="GATEWAY", card=card(cardholderName=NAME)))
     await sql.change("update vault.payment_inquiry set next_at = now() - interval '1 second', attempts = 30")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from vault import mandate_errors
 from vault.errors import VaultError
@@ -20,6 +21,7 @@ from vault.mandate import (
     check_charge,
 )
 from vault.money import Amount
+from vault.wire.mandates import MandatePaymentRequest
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EUR = Amount("EUR", "1000")
@@ -91,6 +93,11 @@ def test_the_edges_of_every_limit_are_inside() -> None:
 
 def test_an_unscheduled_mandate_is_never_busy() -> None:
     check_charge(mandate(kind=RecurringType.UNSCHEDULED), Charge(EUR, None), so_far(3, NOW))
+
+
+def test_a_charge_that_is_no_object_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        MandatePaymentRequest.model_validate([])
 
 
 @given(

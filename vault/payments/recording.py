@@ -160,8 +160,8 @@ async def _miss_network_id(transaction: Transaction, payment: Payment, origin: O
     if not stored or payment.network_transaction_id is not None:
         return
     code, details = "network_transaction_id_missing", {"standing": payment.status.value}
-    if await alarms.raise_alarm(transaction, origin, payment.merchant_id, code, payment.id, details):
-        alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)
+    await alarms.raise_alarm(transaction, origin, payment.merchant_id, code, payment.id, details)
+    alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)
 
 
 async def _raise_alarm(
