@@ -89,7 +89,7 @@ async def test_a_stored_card_that_changes_under_a_payment_is_read_again(
     times: int, vault: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = await stored(vault)
-    service = vault.services.payments
+    service = vault.services.payments._ahead
     begin, refusals = service._begin, [None] * times
 
     async def refused_at_first(*arguments: Any) -> object:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from vault.gateway import client
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
-from vault.payments.service import Payments
+from vault.payments.writing_ahead import WriteAhead
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 Wrapping: TypeAlias = Callable[["Brake", Any], Callable[..., Any]]
@@ -103,8 +103,8 @@ def _stopping_the_process(_brake: Brake, method: Callable[..., None]) -> Callabl
 
 
 _POINTS: dict[Step, tuple[tuple[type, str, Wrapping], ...]] = {
-    Step.BEFORE_WRITING: ((Payments, "_begin", _holding_before),),
-    Step.AFTER_WRITING: ((Payments, "_begin", _holding_after),),
+    Step.BEFORE_WRITING: ((WriteAhead, "_begin", _holding_before),),
+    Step.AFTER_WRITING: ((WriteAhead, "_begin", _holding_after),),
     Step.BEFORE_SENDING: ((client._OneShotBody, "write", _holding_before),),
     Step.DURING_THE_CALL: (
         (client._OneShotBody, "write", _noting),
