@@ -83,8 +83,9 @@ async def initialise(settings: Settings, database: Database, origin: Origin) -> 
     """
     await asyncio.to_thread(selftest.run)
     async with database.session() as session:
-        if await keys.roots(session):
-            raise Conflict("This installation has its keys already.")
+        present = await keys.roots(session)
+    if present:
+        raise Conflict("This installation has its keys already.")
     path = keystore_path(settings)
     make = LocalSeal.load if path.exists() else LocalSeal.create
     seal = await asyncio.to_thread(make, path, _passphrase(settings))

@@ -128,3 +128,15 @@ def test_an_event_takes_listed_details_of_a_bounded_size() -> None:
         Event(EventType.CARD_STORED, Origin(ActorKind.WORKER), "", details={"note": 1}).encode("aud_a")
     with pytest.raises(ValueError, match="too large"):
         Event(EventType.CARD_STORED, Origin(ActorKind.WORKER), "", details={"kind": "x" * 40_000}).encode("aud_a")
+
+
+async def test_two_hard_declines_at_once_disable_a_card_once(vault: Installation, sql: Sql) -> None:
+    card_id = (await stored(vault))["cardId"]
+    bodies = [card_on_file(), card_on_file()]
+    for body in bodies:
+        await vault.arm(body["paymentRequestId"], "SLOW:500+DECLINE:STOLEN_CARD")
+    path = f"/v1/cards/{card_id}/payments"
+    answers = await asyncio.gather(*(vault.api.post(path, json=body) for body in bodies))
+    assert [answer.json()["paymentStatus"] for answer in answers] == ["FAIL", "FAIL"]
+    assert (await vault.api.get(f"/v1/cards/{card_id}")).json()["status"] == "DISABLED"
+    assert len(await sql.events("card.disabled")) == 1

@@ -95,7 +95,7 @@ async def test_a_database_connection_that_is_lost_inside_transaction_2_leaves_th
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
             "and state like 'idle in transaction%'"
         )
-        assert len(ended) == len(cases)
+        assert len(ended) >= len(cases)  # a notification may have had one open as well
         server.let_go()
         for answer in await asyncio.gather(*answers):
             assert answer is not None

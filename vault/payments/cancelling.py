@@ -97,5 +97,5 @@ class Canceller:
 
 async def _alarm_uncancelled(transaction: Transaction, payment: Payment, refusal: Result, origin: Origin) -> None:
     code = "late_authorisation_stands"
-    if await alarms.raise_alarm(transaction, origin, payment.merchant_id, code, payment.id, {"result": refusal.code}):
-        alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)
+    await alarms.raise_alarm(transaction, origin, payment.merchant_id, code, payment.id, {"result": refusal.code})
+    alarm(_log, code, payment_id=payment.id, merchant_id=payment.merchant_id)

@@ -46,9 +46,7 @@ class Sender:
 
     async def cancel(self, account: Account, payment: Payment) -> Evidence | Result | None:
         """Ask for a cancellation: evidence when it was done, the gateway's words when refused, None when unknown."""
-        body = await self._ask(account, payment, Operation.CANCEL, cancel_body(payment))
-        if body is None:
-            return None
+        body = await self._ask(account, payment, Operation.CANCEL, cancel_body(payment)) or {}
         done = read_cancel(body, payment)
         if done is not None:
             return done
