@@ -8,11 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from keys.seals.local import LocalSeal
 from ops.sandbox.signing import keep_private_key, write_public_key
 from tests.api.gateway import Puppet, puppet_gateway
 from tests.api.shop import Sql
 from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed, onboard
+from vault import custody
+from vault.settings import Settings
 
 QUICK: dict[str, Any] = {"capture_delay": 0.05, "late_after": 0.3, "notification_scale": 0.0001}
 
@@ -29,6 +32,24 @@ def blueprint(
     tenants = asyncio.run(onboard(folder, url, gateway_key))
     yield Blueprint(url.rpartition("/")[2], folder, tenants)
     next(making, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_stretching_for_each_keystore() -> Iterator[None]:
+    """Stretch a keystore's passphrase once: it takes as long on purpose as many of these tests (tests/keys has it)."""
+    opened: dict[tuple[Path, int, str], LocalSeal] = {}
+    stretch = custody.open_seal
+
+    async def remembered(settings: Settings) -> LocalSeal:
+        path = settings.keystore_path
+        kept = (path, path.stat().st_mtime_ns, settings.seal_passphrase_file.read_text())
+        if kept not in opened:
+            opened[kept] = await stretch(settings)
+        return opened[kept]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(custody, "open_seal", remembered)
+        yield
 
 
 @pytest.fixture
