@@ -5,7 +5,6 @@ passed their known answers and its check value matched; what opens it is never i
 """
 
 import asyncio
-from pathlib import Path
 from typing import Final
 
 from keys import selftest
@@ -23,15 +22,9 @@ from vault.settings import Settings
 from vault.store import keys
 from vault.store.keys import KeyStore, WrappedRoot
 
-_SCHEME: Final = "local:"
 INSTALLATION: Final = ""
 _STARTING: Final = Origin(ActorKind.WORKER, "start")
 _MERCHANT_PURPOSES: Final = (Purpose.CARD, Purpose.CREDENTIAL, Purpose.FINGERPRINT)
-
-
-def keystore_path(settings: Settings) -> Path:
-    """Give the path in the seal's URI."""
-    return Path(settings.seal.removeprefix(_SCHEME))
 
 
 def _passphrase(settings: Settings) -> Passphrase:
@@ -40,7 +33,7 @@ def _passphrase(settings: Settings) -> Passphrase:
 
 async def open_seal(settings: Settings) -> LocalSeal:
     """Open the keystore; the stretching of the passphrase takes its time in a thread. Raises `SealError`."""
-    return await asyncio.to_thread(LocalSeal.load, keystore_path(settings), _passphrase(settings))
+    return await asyncio.to_thread(LocalSeal.load, settings.keystore_path, _passphrase(settings))
 
 
 async def open_roots(settings: Settings, database: Database) -> dict[bytes, RootKey]:
@@ -86,7 +79,7 @@ async def initialise(settings: Settings, database: Database, origin: Origin) -> 
         present = await keys.roots(session)
     if present:
         raise Conflict("This installation has its keys already.")
-    path = keystore_path(settings)
+    path = settings.keystore_path
     make = LocalSeal.load if path.exists() else LocalSeal.create
     seal = await asyncio.to_thread(make, path, _passphrase(settings))
     root = RootKey.generate(version=1)
