@@ -34,22 +34,27 @@ def blueprint(
     next(making, None)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_stretching_for_each_keystore() -> Iterator[None]:
+@pytest.fixture(scope="session")
+def opened_seals() -> dict[tuple[Path, int, str], LocalSeal]:
+    """The keystores that were opened already, by file, time of change and passphrase."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def one_stretching_for_each_keystore(
+    opened_seals: dict[tuple[Path, int, str], LocalSeal], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stretch a keystore's passphrase once: it takes as long on purpose as many of these tests (tests/keys has it)."""
-    opened: dict[tuple[Path, int, str], LocalSeal] = {}
     stretch = custody.open_seal
 
     async def remembered(settings: Settings) -> LocalSeal:
         path = settings.keystore_path
         kept = (path, path.stat().st_mtime_ns, settings.seal_passphrase_file.read_text())
-        if kept not in opened:
-            opened[kept] = await stretch(settings)
-        return opened[kept]
+        if kept not in opened_seals:
+            opened_seals[kept] = await stretch(settings)
+        return opened_seals[kept]
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(custody, "open_seal", remembered)
-        yield
+    monkeypatch.setattr(custody, "open_seal", remembered)
 
 
 @pytest.fixture
