@@ -7,7 +7,7 @@ import pytest
 from tests.api.gateway import SUCCESS, Puppet, failure
 from tests.api.shop import paid, payment, shown
 from tests.installation import Installation
-from vault.rules import Retry
+from vault.rules.declines import Retry
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from typing import Any
 from vault.card import CardDataInvalid, CardToken
 from vault.money import Amount, AmountInvalid
 from vault.payment import CaptureSeen, Evidence, Payment, Result, Source, Status
-from vault.rules import visible_result_info
+from vault.rules.result_info import visible_result_info
 
 _STATUS_OF_PAY = {"S": Status.SUCCESS, "F": Status.FAIL}
 _STATUS_OF_INQUIRY = {

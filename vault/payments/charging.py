@@ -22,7 +22,7 @@ from vault.payments.cancelling import Canceller
 from vault.payments.drafting import Asked, amount_of
 from vault.payments.service import REPEATS, check_usable
 from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
-from vault.rules import MIT_EXCLUDED_REGIONS
+from vault.rules.regions import MIT_EXCLUDED_REGIONS
 from vault.store import cards, mandates, payments
 from vault.store.payments import Begun, Draft
 from vault.stored_card import CardStatus, StoredCard

@@ -16,7 +16,7 @@ from vault.logs import alarm, get_logger
 from vault.payment import Evidence, Kind, Payment, Source, Status, StoreState, Verdict, judge
 from vault.payments.keeping import Keeper, KeepingPlan, PlanOutdated, wants_keeping
 from vault.payments.transitions import advanced, capture_status, changed, unresolved
-from vault.rules import decline_for
+from vault.rules.declines import decline_for
 from vault.store import alarms, audit, captures, cards, inquiries, payments, waiting
 from vault.store.cards import CardChange
 from vault.stored_card import CardStatus

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from vault.payment import Payment, Status
-from vault.rules import NOT_SENT, DeclineCategory, Retry, decline_for
+from vault.rules.declines import NOT_SENT, DeclineCategory, Retry, decline_for
 from vault.stored_card import StoredCard
 from vault.wire.orders import AmountField
 
