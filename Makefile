@@ -28,7 +28,7 @@ serve: $(STAMP) ## Start the API server (settings from CARDVAULT_*)
 	$(BIN)/cardvault serve $(ARGS)
 
 test: $(STAMP) ## Run all tests with 100 % branch coverage of keys/ and vault/
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: lint type arch ## Format, lint, types and architecture
 

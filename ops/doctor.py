@@ -23,7 +23,7 @@ from vault.db import Database
 from vault.errors import DatabaseUnavailable
 from vault.health import examine as examine_health
 from vault.migrations import SchemaDiffers
-from vault.migrations.guards import APP, OPERATOR
+from vault.roles import APP, OPERATOR
 from vault.settings import Settings, SettingsInvalid, load_settings
 
 _OLDEST: Final = 15

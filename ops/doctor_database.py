@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.connection import connect, needed_right
-from vault.migrations.guards import APP, OPERATOR
+from vault.roles import APP, OPERATOR
 from vault.settings import Settings
 
 _SERVER: Final = """

@@ -26,8 +26,8 @@ from vault.db import StatementFailed
 from vault.errors import DatabaseUnavailable, VaultError
 from vault.gateway.errors import CredentialsInvalid, KeyFormatInvalid
 from vault.migrations import SchemaDiffers
-from vault.migrations.guards import APP, OPERATOR
 from vault.onboarding import OnboardingInvalid
+from vault.roles import APP, OPERATOR
 from vault.settings import SettingsInvalid, load_settings
 
 FORESEEN: tuple[type[Exception], ...] = (

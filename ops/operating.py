@@ -17,8 +17,8 @@ from vault import custody
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.logs import configure
-from vault.migrations.guards import OPERATOR
 from vault.onboarding import Onboarding
+from vault.roles import OPERATOR
 from vault.settings import Settings, load_settings
 from vault.store.keys import KeyStore
 

@@ -15,8 +15,8 @@ from vault import custody, migrations
 from vault.db import Database
 from vault.directory import GatewayKeys
 from vault.merchant import MerchantSettings
-from vault.migrations.guards import APP
 from vault.onboarding import NewClient, NewMerchant
+from vault.roles import APP
 from vault.settings import Settings
 from vault.store import keys
 

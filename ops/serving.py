@@ -29,6 +29,7 @@ from vault.settings import Settings, load_settings
 
 _log = get_logger(__name__)
 _BACKLOG: Final = 2048
+_KEEP_ALIVE: Final = 75  # longer than balancers keep an idle connection: the side that sends has to close first
 _WORKER: Final = (sys.executable, "-P", "-m", "ops.cli", "worker")
 
 
@@ -99,6 +100,7 @@ def _config(settings: Settings, options: ServerOptions) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
         server_header=False,
         access_log=False,
         log_config=None,

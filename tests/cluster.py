@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from vault.migrations.guards import APP, GRANTS
+from vault.migrations.guards import GRANTS
+from vault.roles import APP
 
 
 @asynccontextmanager

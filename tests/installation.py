@@ -27,9 +27,9 @@ from vault.auth import Scope
 from vault.db import Database
 from vault.directory import GatewayKeys
 from vault.merchant import MerchantSettings
-from vault.migrations.guards import OPERATOR
 from vault.onboarding import NewClient, NewMerchant, Onboarding
 from vault.payment import Payment
+from vault.roles import OPERATOR
 from vault.services import Services
 from vault.settings import Settings
 

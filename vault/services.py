@@ -18,7 +18,6 @@ from vault.directory import Directory
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
 from vault.mandates import Mandates
-from vault.migrations.guards import APP
 from vault.notifications import Notifications
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
@@ -28,6 +27,7 @@ from vault.payments.sending import Sender
 from vault.payments.service import Payments
 from vault.payments.writing_ahead import Tools
 from vault.reconcile import Pace, Reconciler
+from vault.roles import APP
 from vault.settings import Settings
 
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more

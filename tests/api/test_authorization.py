@@ -17,8 +17,8 @@ from tests.installation import OPERATOR_ORIGIN, Installation
 from vault import custody
 from vault.auth import Scope
 from vault.db import Database
-from vault.migrations.guards import OPERATOR
 from vault.onboarding import NewClient, Onboarding
+from vault.roles import OPERATOR
 
 pytestmark = pytest.mark.anyio
 

@@ -19,8 +19,8 @@ from vault.directory import GatewayKeys
 from vault.errors import Conflict, DatabaseUnavailable, NotFound, RequestInvalid
 from vault.gateway.errors import KeyFormatInvalid
 from vault.merchant import MerchantSettings
-from vault.migrations.guards import OPERATOR
 from vault.onboarding import NewClient, NewMerchant, Onboarding, OnboardingInvalid
+from vault.roles import OPERATOR
 
 pytestmark = pytest.mark.anyio
 

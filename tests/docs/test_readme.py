@@ -23,7 +23,7 @@ def test_make_demo_tells_its_story(folder: Path) -> None:
 
 
 def test_make_test_runs_tests(folder: Path) -> None:
-    arguments = "tests/keys/test_lru.py --cov-fail-under=0"
+    arguments = "tests/keys/test_lru.py -n 0 --cov-report= --cov-fail-under=0"
     assert " passed" in run(ROOT, TARGETS[1], ARGS=arguments, COVERAGE_FILE=str(folder / ".coverage"))
 
 

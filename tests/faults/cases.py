@@ -4,6 +4,8 @@ It refuses to know servers. Invariant: each case has an id, a buyer and a card o
 not touch each other.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -49,6 +51,23 @@ class Flow(StrEnum):
     def stores(self) -> bool:
         """Tell whether the payment's card is to be kept."""
         return self in {Flow.STORE_AT_GATEWAY, Flow.STORE_IN_VAULT, Flow.STORE_IN_BOTH}
+
+
+_FLOWS = tuple(Flow)
+
+
+def every(scenarios: Sequence[str], flows: Sequence[Flow] = _FLOWS) -> list[tuple[str, Flow]]:
+    """Give every combination."""
+    return list(itertools.product(scenarios, flows))
+
+
+def in_turn(turn: int) -> list[tuple[str, Flow]]:
+    """Give every scenario with two of the flows; five turns, and as many as there are steps, meet all of them."""
+    return [
+        (scenario, _FLOWS[(place + turn + offset) % len(_FLOWS)])
+        for place, scenario in enumerate(SCENARIOS)
+        for offset in (0, 2)
+    ]
 
 
 _KEPT = {

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.faults import verdict
-from tests.faults.cases import Case
+from tests.faults.cases import Case, in_turn
 from tests.faults.steps import Step
 from tests.faults.stoppable import Stoppable
 from tests.faults.trial import Trial
@@ -27,15 +27,15 @@ _KINDS = (signal.SIGKILL, signal.SIGSTOP)
 
 
 @pytest.mark.parametrize(
-    ("step", "kind"),
-    list(itertools.product(_STEPS, _KINDS)),
+    ("turn", "step", "kind"),
+    [(turn, *fault) for turn, fault in enumerate(itertools.product(_STEPS, _KINDS))],
     ids=lambda value: value.name.lower() if isinstance(value, signal.Signals) else str(value).replace(" ", "-"),
 )
 async def test_whatever_happens_at_any_step_ends_in_one_known_outcome(
-    trial: Trial, step: Step, kind: signal.Signals
+    trial: Trial, turn: int, step: Step, kind: signal.Signals
 ) -> None:
     """T-14: no payment stays open, none is authorised twice, none changes without an event."""
-    cases = await trial.prepare()
+    cases = await trial.prepare(in_turn(turn))
     async with trial.server(step) as server:
         answers = [asyncio.create_task(trial.send(server.url, case)) for case in cases]
         await server.until_reached(answers)

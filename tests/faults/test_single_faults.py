@@ -10,7 +10,7 @@ import pytest
 
 from ops.embedded import EmbeddedPostgres
 from tests.faults import verdict
-from tests.faults.cases import Case, Flow
+from tests.faults.cases import Case, Flow, every
 from tests.faults.proxy import wire_to
 from tests.faults.steps import Step
 from tests.faults.stoppable import Stoppable
@@ -28,7 +28,7 @@ def _sent(trial: Trial, server: Stoppable, cases: Sequence[Case]) -> list["async
 async def test_an_authorisation_that_arrives_after_the_payment_was_given_up_is_voided_and_alarmed(
     trial: Trial,
 ) -> None:
-    cases = await trial.prepare(("NO_NOTIFICATION",), (Flow.STORE_IN_BOTH,))
+    cases = await trial.prepare(every(("NO_NOTIFICATION",), (Flow.STORE_IN_BOTH,)))
     async with trial.server(Step.BETWEEN_CHECK_AND_WRITE) as server:
         answers = _sent(trial, server, cases)
         await server.until_stopped()
@@ -56,7 +56,7 @@ async def _cancelled(trial: Trial) -> bool:
 async def test_a_worker_that_ends_or_sleeps_between_inquiry_and_record_leaves_its_work_to_others(
     trial: Trial, kind: signal.Signals
 ) -> None:
-    cases = await trial.prepare(_QUIET)
+    cases = await trial.prepare(every(_QUIET))
     async with trial.server(Step.AFTER_THE_ANSWER) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -72,7 +72,7 @@ async def test_a_worker_that_ends_or_sleeps_between_inquiry_and_record_leaves_it
 
 
 async def test_two_workers_at_once_do_nothing_twice(trial: Trial) -> None:
-    cases = await trial.prepare(_QUIET)
+    cases = await trial.prepare(every(_QUIET))
     async with trial.server(Step.AFTER_THE_ANSWER) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -87,7 +87,7 @@ async def test_a_database_connection_that_is_lost_inside_transaction_2_leaves_th
     trial: Trial,
 ) -> None:
     """T-16: the client is told to come again, and is told the truth then."""
-    cases = await trial.prepare(_QUIET)
+    cases = await trial.prepare(every(_QUIET))
     async with trial.server(Step.BEFORE_COMMIT) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -107,7 +107,7 @@ async def test_a_database_connection_that_is_lost_inside_transaction_2_leaves_th
 @pytest.mark.parametrize("step", [Step.BEFORE_WRITING, Step.BEFORE_COMMIT], ids=["transaction 1", "transaction 2"])
 async def test_a_commit_whose_reply_is_lost_is_neither_lost_nor_repeated(trial: Trial, step: Step) -> None:
     """T-15: committed, and the vault does not know it."""
-    cases = await trial.prepare(_QUIET)
+    cases = await trial.prepare(every(_QUIET))
     async with wire_to(trial.database_url) as (wire, url), trial.server(step, database_url=url) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -124,7 +124,7 @@ async def test_a_commit_whose_reply_is_lost_is_neither_lost_nor_repeated(trial: 
 
 async def test_a_server_that_is_told_to_end_answers_what_it_has_begun(trial: Trial) -> None:
     """T-18: drained, nothing lost."""
-    cases = await trial.prepare(_QUIET)
+    cases = await trial.prepare(every(_QUIET))
     async with trial.server(Step.DURING_THE_CALL) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -140,7 +140,7 @@ async def test_a_server_that_is_told_to_end_answers_what_it_has_begun(trial: Tri
 
 async def test_a_payment_is_recorded_for_a_client_that_has_left(trial: Trial) -> None:
     """T-28: nobody waits for the answer, and no worker runs."""
-    cases = await trial.prepare(("NO_NOTIFICATION",))
+    cases = await trial.prepare(every(("NO_NOTIFICATION",)))
     async with trial.server(Step.DURING_THE_CALL) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -157,10 +157,10 @@ async def test_a_database_that_is_killed_during_the_calls_loses_nothing_that_was
 ) -> None:
     """T-16: with the write-ahead log on the disk, as in production."""
     trial = trial_of_its_own
-    acknowledged = await trial.prepare(_QUIET)
+    acknowledged = await trial.prepare(every(_QUIET))
     answers = await asyncio.gather(*(trial.insist(case) for case in acknowledged))
     said = {case.request_id: answer.json() for case, answer in zip(acknowledged, answers, strict=True)}
-    during = await trial.prepare(_QUIET, first=len(acknowledged))
+    during = await trial.prepare(every(_QUIET), first=len(acknowledged))
     async with trial.server(Step.DURING_THE_CALL) as server:
         calls = _sent(trial, server, during)
         await server.until_reached(calls)

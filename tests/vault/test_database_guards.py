@@ -9,7 +9,8 @@ import pytest
 from vault import tables
 from vault.db import Database, StatementFailed
 from vault.mandate_table import mandate
-from vault.migrations.guards import APP, GRANTS, OPERATOR
+from vault.migrations.guards import GRANTS
+from vault.roles import APP, OPERATOR
 from vault.schema import DataClass
 
 pytestmark = pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sys
 import uuid
 from itertools import pairwise
 
@@ -54,7 +55,12 @@ def test_no_id_of_any_time_has_thirteen_digits_in_a_row(moment: int) -> None:
 
 def test_a_million_ids_contain_no_card_number() -> None:
     """The response guard scans ids in bodies: a hit would withhold an answer after its commit."""
-    text = "\n".join(new_id(Prefix.PAYMENT) for _ in range(1_000_000))
+    coverage = sys.gettrace()
+    sys.settrace(None)  # the same lines a million times: measured, they take four times as long
+    try:
+        text = "\n".join(new_id(Prefix.PAYMENT) for _ in range(1_000_000))
+    finally:
+        sys.settrace(coverage)
     assert not contains_pan(text)
 
 

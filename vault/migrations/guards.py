@@ -7,6 +7,8 @@ transaction id or the order, and may not read it.
 
 from collections.abc import Collection, Iterator, Mapping
 
+from vault.roles import APP, OPERATOR
+
 AUDIT_FUNCTION = """
 create function vault.require_audit_event() returns trigger
 language plpgsql security definer set search_path = pg_catalog, vault, pg_temp as $$
@@ -19,9 +21,6 @@ begin
 end
 $$
 """
-
-APP = "cardvault_app"
-OPERATOR = "cardvault_operator"
 
 # Table -> what the role may do there. A privilege with columns is limited to them.
 GRANTS: Mapping[str, Mapping[str, str]] = {

@@ -1,0 +1,10 @@
+"""The database roles that the vault acts in.
+
+It refuses to know what they may do (that is `vault.migrations.guards`). Invariant: nothing is imported here, so that a
+server does not load the migrations for two names.
+"""
+
+from typing import Final
+
+APP: Final = "cardvault_app"
+OPERATOR: Final = "cardvault_operator"
