@@ -11,8 +11,8 @@ import pytest
 from tests.api.shop import Sql, card_on_file, problem, stored, until
 from tests.api.subscriptions import attempt, charge, consent, subscribed
 from tests.installation import Installation
-from vault.store import payments
-from vault.store.payments import Begun
+from vault.store import drafts
+from vault.store.drafts import Begun
 
 pytestmark = pytest.mark.anyio
 DELETE = "update vault.card set status = 'DELETED', buyer = null, fingerprint = null"
@@ -67,7 +67,7 @@ async def test_a_payment_that_can_never_be_written_is_told_as_busy(
     async def refused(*_: Any) -> Begun:
         return Begun(created=False, keys_active=False, card_usable=True)
 
-    monkeypatch.setattr(payments, "begin", refused)
+    monkeypatch.setattr(drafts, "begin", refused)
     problem(await attempt(vault, mandate), 503, "overloaded")
     answer = await vault.api.post(f"/v1/cards/{mandate['cardId']}/payments", json=card_on_file())
     problem(answer, 503, "overloaded")

@@ -23,8 +23,8 @@ from vault.payments.drafting import Asked, amount_of
 from vault.payments.service import REPEATS, check_usable
 from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
 from vault.rules.regions import MIT_EXCLUDED_REGIONS
-from vault.store import cards, mandates, payments
-from vault.store.payments import Begun, Draft
+from vault.store import cards, drafts, mandates, payments
+from vault.store.drafts import Begun, Draft
 from vault.stored_card import CardStatus, StoredCard
 from vault.wire.mandates import MandatePaymentRequest
 
@@ -104,7 +104,7 @@ class Charging:
             if await payments.find_by_request(transaction, draft.merchant_id, draft.request_id) is not None:
                 return None
             check_charge(locked, charge, await mandates.charges(transaction, locked))
-            return await payments.begin(transaction, draft, event)
+            return await drafts.begin(transaction, draft, event)
 
     async def _unanswerable(self, wanted: _Wanted, payment: Payment) -> Payment:
         """Cancel at once what wants a buyer who is not there; what cannot be done now is left to the worker."""

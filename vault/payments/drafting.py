@@ -20,7 +20,7 @@ from vault.merchant import Merchant
 from vault.money import Amount, AmountFault, AmountInvalid
 from vault.payment import Credential, Kind
 from vault.payments.keeping import payment_location
-from vault.store.payments import Draft
+from vault.store.drafts import Draft
 from vault.stored_card import SecretKind, StoredCard
 from vault.wire.orders import AmountField
 from vault.wire.requests import CardPaymentRequest, PaymentRequest, secrets_left_out

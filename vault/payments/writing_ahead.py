@@ -29,8 +29,8 @@ from vault.payment import Credential, Payment, Status
 from vault.payments.drafting import Asked, Drafter
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
-from vault.store import payments
-from vault.store.payments import Begun, Draft
+from vault.store import drafts, payments
+from vault.store.drafts import Begun, Draft
 from vault.stored_card import SecretKind, StoredCard
 from vault.wire.requests import PaymentRequest
 
@@ -133,7 +133,7 @@ class WriteAhead:
 
     async def _alone(self, draft: Draft, event: Event) -> Begun:
         async with self._tools.database.session() as session:
-            return await payments.begin(session, draft, event)
+            return await drafts.begin(session, draft, event)
 
     async def instrument(
         self, caller: Caller, card: StoredCard, credential: Credential, cvv: Cvv | None = None

@@ -1,7 +1,7 @@
-"""Rows of payments, what is sealed with them while they wait, their captures, and when to inquire next.
+"""Rows of payments with their captures: found, locked, listed, changed.
 
 It refuses to know the gateway and the rules of states. Invariants: a merchant's request id names one payment, by a
-unique index; the payment, its credential, its schedule and its event appear in one statement or not at all.
+unique index; a payment appears as a draft (`vault.store.drafts`) and is never deleted.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 
-from vault.audit.events import Event
 from vault.db import Session, Transaction
 from vault.money import Amount
 from vault.payment import (
@@ -23,10 +22,8 @@ from vault.payment import (
     StoreCard,
     StoreState,
 )
-from vault.store.audit import encoded
-from vault.store.cards import Page, Secrets, secret_arrays
-from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_text, keys_active
-from vault.stored_card import CardFace, CardStatus
+from vault.store.cards import Page
+from vault.store.columns import face_of, json_text
 
 _SELECT = """
 select p.*, clock_timestamp() as read_at, (select coalesce(jsonb_agg(jsonb_build_object(
@@ -35,69 +32,6 @@ select p.*, clock_timestamp() as read_at, (select coalesce(jsonb_agg(jsonb_build
     from vault.capture c where c.merchant_id = p.merchant_id and c.payment_id = p.id) as captures
 from vault.payment p
 """
-_BEGIN = f"""
-with usable as (
-    select {keys_active("$30")} as keys, $12::text is null or exists (
-        select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card
-), ins as (
-    insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
-        buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
-        metadata, consent, send_deadline, expires_at, mandate_id, authentication)
-    select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-        $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
-        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes'), $35, $36::jsonb
-    from usable where keys and card
-    on conflict (merchant_id, request_id) do nothing
-    returning id, send_deadline
-), sec as (
-    insert into vault.payment_secret (merchant_id, payment_id, kind, envelope, key_id)
-    select $1, ins.id, s.kind, s.envelope, s.key_id
-    from ins, unnest($29::text[], $32::bytea[], $30::bytea[]) as s(kind, envelope, key_id)
-), inq as (
-    insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select $1, id, send_deadline from ins
-), aud as (
-    insert into vault.audit_pending (event_id, merchant_id, body) select $33, $1, $34 from ins
-)
-select keys as keys_active, card as card_usable, exists (select 1 from ins) as created from usable
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A payment as it is written before the call; `sender_seconds` from now the sender must not send any more."""
-
-    merchant_id: str
-    id: str
-    request_id: str
-    client_id: str
-    kind: Kind
-    amount: Amount
-    order_reference: str
-    buyer: str | None
-    credential: Credential
-    store_card: StoreCard | None
-    card_id: str | None
-    face: CardFace | None
-    digest: bytes
-    digest_key_id: bytes
-    capture_mode: str
-    metadata: dict[str, Any] | None
-    consent: dict[str, Any] | None
-    sender_seconds: float
-    expires_at: datetime | None
-    secrets: Secrets
-    card_status: CardStatus | None = None
-    mandate_id: str | None = None
-    authentication: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What writing a draft came to; none of the three true flags missing: the request id is taken."""
-
-    created: bool
-    keys_active: bool
-    card_usable: bool
 
 
 def _payment(row: asyncpg.Record) -> Payment:
@@ -155,44 +89,6 @@ def _capture(entry: dict[str, Any]) -> Capture:
         Amount(entry["currency"], entry["value"]),
         datetime.fromisoformat(entry["created_at"]),
     )
-
-
-async def begin(session: Session, draft: Draft, event: Event) -> Begun:
-    """Write a payment before its call, unless its request id is taken, a key is retired or its card unusable."""
-    kinds, envelopes, key_ids = secret_arrays(draft.secrets)
-    row = await session.row(
-        _BEGIN,
-        draft.merchant_id,
-        draft.id,
-        draft.request_id,
-        draft.client_id,
-        draft.kind,
-        draft.amount.currency,
-        draft.amount.minor,
-        draft.order_reference,
-        draft.buyer,
-        draft.credential,
-        draft.store_card,
-        draft.card_id,
-        StoreState.PENDING if draft.store_card else StoreState.NONE,
-        *face_values(draft.face),
-        draft.digest,
-        draft.digest_key_id,
-        draft.capture_mode,
-        json_text(draft.metadata),
-        json_text(draft.consent),
-        draft.sender_seconds,
-        draft.expires_at,
-        kinds,
-        key_ids,
-        draft.card_status,
-        envelopes,
-        *encoded(event),
-        draft.mandate_id,
-        json_text(draft.authentication),
-    )
-    assert row is not None  # noqa: S101 - a select from a one-row CTE
-    return Begun(row["created"], row["keys_active"], row["card_usable"])
 
 
 async def find(session: Session, merchant_id: str, payment_id: str) -> Payment | None:

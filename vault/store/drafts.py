@@ -1,0 +1,120 @@
+"""Payments as they are written before their call: the row, what is sealed with it, its schedule and its event.
+
+It refuses to know the gateway. Invariants: all of it appears in one statement or not at all; a request id that is
+taken, a key that is retired or a card that changed meanwhile leaves nothing behind.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vault.audit.events import Event
+from vault.db import Session
+from vault.money import Amount
+from vault.payment import Credential, Kind, StoreCard, StoreState
+from vault.store.audit import encoded
+from vault.store.cards import Secrets, secret_arrays
+from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
+from vault.stored_card import CardFace, CardStatus
+
+_BEGIN = f"""
+with usable as (
+    select {keys_active("$30")} as keys, $12::text is null or exists (
+        select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card
+), ins as (
+    insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
+        buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
+        metadata, consent, send_deadline, expires_at, mandate_id, authentication)
+    select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+        $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
+        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes'), $35, $36::jsonb
+    from usable where keys and card
+    on conflict (merchant_id, request_id) do nothing
+    returning id, send_deadline
+), sec as (
+    insert into vault.payment_secret (merchant_id, payment_id, kind, envelope, key_id)
+    select $1, ins.id, s.kind, s.envelope, s.key_id
+    from ins, unnest($29::text[], $32::bytea[], $30::bytea[]) as s(kind, envelope, key_id)
+), inq as (
+    insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select $1, id, send_deadline from ins
+), aud as (
+    insert into vault.audit_pending (event_id, merchant_id, body) select $33, $1, $34 from ins
+)
+select keys as keys_active, card as card_usable, exists (select 1 from ins) as created from usable
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A payment as it is written before the call; `sender_seconds` from now the sender must not send any more."""
+
+    merchant_id: str
+    id: str
+    request_id: str
+    client_id: str
+    kind: Kind
+    amount: Amount
+    order_reference: str
+    buyer: str | None
+    credential: Credential
+    store_card: StoreCard | None
+    card_id: str | None
+    face: CardFace | None
+    digest: bytes
+    digest_key_id: bytes
+    capture_mode: str
+    metadata: dict[str, Any] | None
+    consent: dict[str, Any] | None
+    sender_seconds: float
+    expires_at: datetime | None
+    secrets: Secrets
+    card_status: CardStatus | None = None
+    mandate_id: str | None = None
+    authentication: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What writing a draft came to; none of the three true flags missing: the request id is taken."""
+
+    created: bool
+    keys_active: bool
+    card_usable: bool
+
+
+async def begin(session: Session, draft: Draft, event: Event) -> Begun:
+    """Write a payment before its call, unless its request id is taken, a key is retired or its card unusable."""
+    kinds, envelopes, key_ids = secret_arrays(draft.secrets)
+    row = await session.row(
+        _BEGIN,
+        draft.merchant_id,
+        draft.id,
+        draft.request_id,
+        draft.client_id,
+        draft.kind,
+        draft.amount.currency,
+        draft.amount.minor,
+        draft.order_reference,
+        draft.buyer,
+        draft.credential,
+        draft.store_card,
+        draft.card_id,
+        StoreState.PENDING if draft.store_card else StoreState.NONE,
+        *face_values(draft.face),
+        draft.digest,
+        draft.digest_key_id,
+        draft.capture_mode,
+        json_text(draft.metadata),
+        json_text(draft.consent),
+        draft.sender_seconds,
+        draft.expires_at,
+        kinds,
+        key_ids,
+        draft.card_status,
+        envelopes,
+        *encoded(event),
+        draft.mandate_id,
+        json_text(draft.authentication),
+    )
+    assert row is not None  # noqa: S101 - a select from a one-row CTE
+    return Begun(row["created"], row["keys_active"], row["card_usable"])
