@@ -1,7 +1,7 @@
 """Everything a sandbox remembers: payments, tokens, the ledger, armed scenarios and received requests.
 
 In memory and gone with the process. Refuses to know rules and time. Invariants: one payment per client and request
-id; one ledger row per authorisation decision, in order, that only a cancel or a child operation changes.
+id; one capture or refund per client and request id; one ledger row per authorisation decision, in order.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from ops.sandbox.cards import Card
-from ops.sandbox.fields import Amount
 from ops.sandbox.identifiers import card_token
+from ops.sandbox.ledger import Movement, MovementKind, Row
 from ops.sandbox.pay_request import PayRequest
 from ops.sandbox.results import Code, Json
 from ops.sandbox.scenarios import HONEST, Scenario
@@ -32,50 +32,6 @@ class PaymentStatus(StrEnum):
     SUCCESS = "SUCCESS"
     FAIL = "FAIL"
     CANCELLED = "CANCELLED"
-
-
-class RowStatus(StrEnum):
-    """What became of an authorisation decision."""
-
-    AUTHORISED = "AUTHORISED"
-    DECLINED = "DECLINED"
-    CANCELLED = "CANCELLED"
-
-
-@dataclass(frozen=True, slots=True)
-class Capture:
-    """Money taken; `request_id` is the gateway's own for automatic captures."""
-
-    request_id: str
-    capture_id: str
-    amount: Amount
-    time: datetime
-
-
-@dataclass(slots=True)
-class Row:
-    """One authorisation decision, as `GET /_sandbox/ledger` shows it."""
-
-    payment_request_id: str
-    payment_id: str
-    amount: Amount
-    status: RowStatus
-    captures: list[Capture] = field(default_factory=list)
-
-    def as_json(self) -> Json:
-        """Return the row as documented."""
-        captures = [
-            {"captureRequestId": c.request_id, "captureId": c.capture_id, "amount": c.amount.as_json()}
-            for c in self.captures
-        ]
-        return {
-            "paymentRequestId": self.payment_request_id,
-            "paymentId": self.payment_id,
-            "amount": self.amount.as_json(),
-            "status": str(self.status),
-            "captures": captures,
-            "refunds": [],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +85,8 @@ class Book:
         self._payments: dict[tuple[str, str], Payment] = {}
         self._by_payment_id: dict[tuple[str, str], Payment] = {}
         self._by_challenge: dict[str, Payment] = {}
+        self._movements: dict[tuple[str, MovementKind, str], Movement] = {}
+        self._refunds: dict[tuple[str, str], Movement] = {}
         self._tokens: dict[tuple[str, str], Card] = {}
         self._token_of_card: dict[tuple[str, bytes], str] = {}
         self._scheme_ids: dict[str, bytes] = {}
@@ -158,6 +116,20 @@ class Book:
     def find_by_challenge(self, challenge: str) -> Payment | None:
         """Return the payment that a 3DS page belongs to."""
         return self._by_challenge.get(challenge)
+
+    def add_movement(self, movement: Movement) -> None:
+        """Remember a capture or a refund."""
+        self._movements[movement.client_id, movement.order.kind, movement.order.request_id] = movement
+        if movement.order.kind is MovementKind.REFUND:
+            self._refunds[movement.client_id, movement.movement_id] = movement
+
+    def find_movement(self, client_id: str, kind: MovementKind, request_id: str) -> Movement | None:
+        """Return a client's capture or refund by its request id."""
+        return self._movements.get((client_id, kind, request_id))
+
+    def find_refund(self, client_id: str, refund_id: str) -> Movement | None:
+        """Return a client's refund by the gateway's id."""
+        return self._refunds.get((client_id, refund_id))
 
     def tokenise(self, client_id: str, card: Card, *, stable: bool) -> str:
         """Return a token that resolves to the card for this client; the same one again when `stable`."""
@@ -192,11 +164,17 @@ class Book:
 
     def receive(self, client_id: str, operation: str, body: Json) -> None:
         """Remember a request, under the payment it speaks of."""
-        payment_id, request_id = body.get("paymentId"), body.get("paymentRequestId")
-        known = self.find_by_payment_id(client_id, payment_id) if isinstance(payment_id, str) else None
-        if known is not None:
-            request_id = known.intake.request.payment_request_id
+        request_id = self._spoken_of(client_id, body) or body.get("paymentRequestId")
         self._received.append(Received(operation, request_id if isinstance(request_id, str) else None, body))
+
+    def _spoken_of(self, client_id: str, body: Json) -> str | None:
+        payment_id, refund_request_id = body.get("paymentId"), body.get("refundRequestId")
+        payment = self.find_by_payment_id(client_id, payment_id) if isinstance(payment_id, str) else None
+        if payment is not None:
+            return payment.intake.request.payment_request_id
+        known = isinstance(refund_request_id, str)
+        refund = self.find_movement(client_id, MovementKind.REFUND, str(refund_request_id)) if known else None
+        return refund.payment_request_id if refund else None
 
     def received(self, payment_request_id: str | None) -> list[Json]:
         """Return the remembered requests of one payment, or all of them, in order."""

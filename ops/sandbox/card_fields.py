@@ -46,6 +46,7 @@ class CardFields:
     network_transaction_id: str | None
     authenticate: bool
     upgrade: bool | None
+    issuer_authenticates: bool
     mpi: Mpi | None
     brands_chosen: tuple[str, ...]
     region: str | None
@@ -74,6 +75,7 @@ def read_card_fields(method: Fields, *, strict: bool, luhn: bool) -> CardFields:
         network_transaction_id=data.text("networkTransactionId", 256),
         authenticate=data.flag("is3DSAuthentication") is True,
         upgrade=data.flag("enableAuthenticationUpgrade"),
+        issuer_authenticates=method.flag("requireIssuerAuthentication") is True,
         mpi=_mpi(data),
         brands_chosen=_brands(data),
         region=region,

@@ -63,6 +63,7 @@ class SandboxConfig:
     stable_tokens: bool = False
     token_in_answer: bool = True
     capture_delay: float = 1.0
+    refund_window_days: int = 365
     late_after: float = 2.0
     notifications: bool = True
     resend: bool = True

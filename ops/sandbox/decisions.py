@@ -84,6 +84,9 @@ LOCAL_FIELDS: Mapping[str, tuple[str, ...]] = {
     "PE": ("payerEmail",),
 }
 ADDRESS_CHECKED = frozenset({"US"})
+# Where a capture has to be the whole amount, and where issuer-authenticated cards are captured by the gateway alone.
+FULL_CAPTURE_ONLY = frozenset({"US"})
+AUTOMATIC_CAPTURE_ONLY = frozenset({"KR"})
 
 
 def excludes(region: str, feature: Feature) -> bool:

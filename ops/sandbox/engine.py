@@ -1,4 +1,4 @@
-"""Moves payments: opens, authenticates, authorises, declines, captures, cancels and expires them.
+"""Moves payments: opens, authenticates, authorises, declines, cancels and expires them.
 
 The only place that changes a payment. Refuses to know HTTP and signatures. Invariants: a payment is decided once;
 what follows a `pay` (notifications, the automatic capture) waits for its answer unless told to come first.
@@ -11,20 +11,20 @@ import base64
 import secrets
 from datetime import timedelta
 
-from ops.sandbox.book import Book, Capture, Intake, Payment, PaymentStatus, Row, RowStatus
+from ops.sandbox.book import Book, Intake, Payment, PaymentStatus
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.decisions import Feature, Route, Situation, decide, excludes
 from ops.sandbox.identifiers import (
-    capture_request_id,
     challenge_id,
     directory_server_id,
     gateway_id,
     network_transaction_id,
 )
-from ops.sandbox.messages import AUTHORISATION_VALID, capture_notification, payment_notification
+from ops.sandbox.ledger import Movement, MovementKind, Row, RowStatus
+from ops.sandbox.messages import AUTHORISATION_VALID, payment_notification
 from ops.sandbox.notifier import Notifier, notice
 from ops.sandbox.results import Code, Json, Refused
-from ops.sandbox.scenarios import Notifying
+from ops.sandbox.till import Sends, Till
 from ops.sandbox.timers import Timers
 
 DEFAULT_EXPIRY = timedelta(minutes=14)
@@ -32,7 +32,6 @@ FIRST_PATIENCE = 10.0
 AUTHENTICATED_ECI = {"MASTERCARD": "02", "MAESTRO": "02"}
 OTHER_ECI = "05"
 CHALLENGE_PATH = "/checkout/3ds/"
-Sends = tuple[asyncio.Task[bool], ...]
 
 
 class Engine:
@@ -43,6 +42,7 @@ class Engine:
         self._book = book
         self._notifier = notifier
         self._timers = timers
+        self.till = Till(config, book, notifier, timers)
         self.public_url = ""
 
     def open(self, intake: Intake) -> Payment:
@@ -68,14 +68,14 @@ class Engine:
             self._timers.later((payment.expires_at - now).total_seconds(), lambda: self._expire(payment))
         return payment
 
-    def release(self, payment: Payment) -> Sends:
-        """Let go of what waited for the answer to `pay`; return the notifications that this started."""
-        payment.held = False
-        return self._follow(payment)
+    def release(self, opened: Payment | Movement) -> Sends:
+        """Let go of what waited for an answer; return the notifications that this started."""
+        opened.held = False
+        return self._follow(opened) if isinstance(opened, Payment) else self.till.follow(opened)
 
-    async def release_first(self, payment: Payment) -> None:
+    async def release_first(self, opened: Payment | Movement) -> None:
         """Let go before the answer is given, and wait a while for the acknowledgement."""
-        sends = self.release(payment)
+        sends = self.release(opened)
         if sends:
             await asyncio.wait(sends, timeout=FIRST_PATIENCE)
 
@@ -101,7 +101,7 @@ class Engine:
         """Void an authorisation or close an open payment; again is harmless. Raises `Refused` in other states."""
         if payment.status is PaymentStatus.CANCELLED:
             return
-        captured = payment.row is not None and bool(payment.row.captures)
+        captured = payment.row is not None and bool(payment.row.of(MovementKind.CAPTURE))
         if payment.status is PaymentStatus.FAIL or captured:
             raise Refused(Code.ORDER_STATUS_INVALID)
         if payment.decided_at is not None and self._config.clock() > payment.decided_at + AUTHORISATION_VALID:
@@ -178,21 +178,11 @@ class Engine:
         if payment.held or payment.status not in (PaymentStatus.SUCCESS, PaymentStatus.FAIL):
             return ()
         if payment.status is PaymentStatus.SUCCESS and payment.intake.request.captures_itself:
-            self._timers.later(self._config.capture_delay, lambda: self._capture(payment))
+            self._timers.later(self._config.capture_delay, lambda: self.till.capture_all(payment))
         return self._notify(payment, payment_notification(payment))
 
-    def _capture(self, payment: Payment) -> None:
-        if payment.status is not PaymentStatus.SUCCESS or payment.row is None:
-            return
-        now = self._config.clock()
-        capture = Capture(capture_request_id(), gateway_id(now), payment.intake.request.amount, now)
-        payment.row.captures.append(capture)
-        self._notify(payment, capture_notification(payment, capture))
-
     def _notify(self, payment: Payment, body: Json) -> Sends:
-        url, notifying = payment.intake.request.notify_url, payment.intake.scenario.notifying
-        if url is None or not self._config.notifications or Notifying.NO_NOTIFICATION in notifying:
+        url = payment.intake.request.notify_url
+        if url is None:
             return ()
-        item = notice(payment.intake.client_id, url, body)
-        copies = 2 if Notifying.DUPLICATE_NOTIFICATIONS in notifying else 1
-        return tuple(self._notifier.start(item) for _ in range(copies))
+        return self._notifier.announce(notice(payment.intake.client_id, url, body), payment.intake.scenario.notifying)

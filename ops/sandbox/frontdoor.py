@@ -20,8 +20,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ops.sandbox.clients import Clients
+from ops.sandbox.desk import Desk, Operation, Outcome
 from ops.sandbox.messages import moment
-from ops.sandbox.operations import OPERATIONS, Desk, Operation, Outcome
+from ops.sandbox.operations import OPERATIONS
 from ops.sandbox.results import Code, Json, Refused, illegal
 from ops.sandbox.scenarios import Fault, Notifying
 from ops.sandbox.signing import KeyVersionUnknown, SignatureRejected, check_signature, signature_header, string_to_sign

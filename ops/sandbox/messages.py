@@ -1,4 +1,4 @@
-"""Writes the gateway's answers and notifications about a payment (antom-api.md 2.1, 2.2, 2.4, 2.11, 3).
+"""Writes the gateway's answers and notifications about a payment (antom-api.md 2.1 to 2.5, 2.11, 3).
 
 Pure functions from a payment to JSON. Refuses to know what happens next. Invariant: a card leaves only masked, and a
 token only after a successful authorisation that asked for one.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ops.sandbox.book import Capture, Payment, PaymentStatus
+from ops.sandbox.book import Payment, PaymentStatus
 from ops.sandbox.decisions import ADDRESS_CHECKED
+from ops.sandbox.ledger import Movement, MovementKind, MovementStatus
 from ops.sandbox.results import RAW_DECLINES, Code, Json, result
 
 AUTHORISATION_VALID = timedelta(days=7)
@@ -97,8 +98,8 @@ def inquiry_answer(payment: Payment) -> Json:
     }
     if payment.intake.request.metadata is not None:
         answer["metadata"] = payment.intake.request.metadata
-    if payment.row is not None and payment.row.captures:
-        answer["transactions"] = [_capture_record(capture) for capture in payment.row.captures]
+    if payment.row is not None and payment.row.movements:
+        answer["transactions"] = [_record(movement) for movement in payment.row.movements]
     if payment.status is PaymentStatus.PROCESSING:
         if payment.challenge_url is not None:
             answer["redirectActionForm"] = _redirect(payment.challenge_url)
@@ -107,15 +108,15 @@ def inquiry_answer(payment: Payment) -> Json:
     return answer | _decided(payment) | {"paymentResultInfo": info, "cardInfo": info}
 
 
-def _capture_record(capture: Capture) -> Json:
+def _record(movement: Movement) -> Json:
     return {
-        "transactionId": capture.capture_id,
-        "transactionRequestId": capture.request_id,
-        "transactionType": "CAPTURE",
-        "transactionStatus": "SUCCESS",
-        "transactionAmount": capture.amount.as_json(),
-        "transactionResult": result(Code.SUCCESS),
-        "transactionTime": moment(capture.time),
+        "transactionId": movement.movement_id,
+        "transactionRequestId": movement.order.request_id,
+        "transactionType": str(movement.order.kind),
+        "transactionStatus": str(movement.status),
+        "transactionAmount": movement.order.amount.as_json(),
+        "transactionResult": result(movement.code),
+        "transactionTime": moment(movement.time),
     }
 
 
@@ -144,14 +145,31 @@ def payment_notification(payment: Payment) -> Json:
     return notification
 
 
-def capture_notification(payment: Payment, capture: Capture) -> Json:
-    """Return notifyCapture for money taken."""
-    return {
-        "notifyType": "CAPTURE_RESULT",
-        "result": result(Code.SUCCESS),
-        "paymentId": payment.payment_id,
-        "captureRequestId": capture.request_id,
-        "captureId": capture.capture_id,
-        "captureAmount": capture.amount.as_json(),
-        "captureTime": moment(capture.time),
-    }
+def _facts(movement: Movement) -> Json:
+    """Return ids and amount of a capture or refund, and its time once money has moved."""
+    facts = movement.names()
+    if movement.status is MovementStatus.SUCCESS:
+        facts[f"{movement.order.kind.word}Time"] = moment(movement.time)
+    return facts
+
+
+def movement_answer(movement: Movement) -> Json:
+    """Return the answer to `capture` or `refund`; a refused one has its result and nothing else."""
+    answer: Json = {"result": result(movement.code)}
+    if movement.status is MovementStatus.FAIL:
+        return answer
+    return answer | {"paymentId": movement.payment_id} | _facts(movement)
+
+
+def refund_inquiry_answer(refund: Movement) -> Json:
+    """Return the answer to `inquiryRefund`; its `result` speaks of the inquiry alone."""
+    return {"result": result(Code.SUCCESS), "refundStatus": str(refund.status)} | _facts(refund)
+
+
+def movement_notification(movement: Movement) -> Json:
+    """Return notifyCapture or notifyRefund, the latter without the payment's id, for a final outcome."""
+    kind = movement.order.kind
+    body = {"notifyType": f"{kind}_RESULT", "result": result(movement.code), **_facts(movement)}
+    if kind is MovementKind.CAPTURE:
+        return body | {"paymentId": movement.payment_id}
+    return body | {"refundStatus": str(movement.status)}

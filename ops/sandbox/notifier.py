@@ -18,6 +18,7 @@ from yarl import URL
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.messages import moment
 from ops.sandbox.results import Json
+from ops.sandbox.scenarios import Notifying
 from ops.sandbox.signing import signature_header, string_to_sign
 
 INTERVALS = (0, 120, 600, 600, 3_600, 7_200, 21_600, 54_000)
@@ -65,6 +66,13 @@ class Notifier:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    def announce(self, item: Notice, notifying: frozenset[Notifying]) -> tuple[asyncio.Task[bool], ...]:
+        """Begin to deliver once, twice or not at all, as settings and scenario say."""
+        if not self._config.notifications or Notifying.NO_NOTIFICATION in notifying:
+            return ()
+        copies = 2 if Notifying.DUPLICATE_NOTIFICATIONS in notifying else 1
+        return tuple(self.start(item) for _ in range(copies))
 
     async def _deliver(self, item: Notice) -> bool:
         for interval in INTERVALS:

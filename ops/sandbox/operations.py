@@ -1,50 +1,25 @@
 """The gateway's operations: what a verified request leads to.
 
-A table from path to handler, so that another operation is one entry. Handlers finish without waiting for anything,
-which makes each of them atomic. Refuses to know HTTP and signatures. Invariant: a request id is decided once.
+A table from path to handler, so that another operation is one entry. Refuses to know HTTP and signatures.
+Invariant: a request id is decided once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from ops.sandbox.book import Book, Intake, Payment, PaymentStatus
 from ops.sandbox.cards import Card
 from ops.sandbox.config import RegionalRule, SandboxConfig
-from ops.sandbox.decisions import Feature, excludes
-from ops.sandbox.engine import Engine
+from ops.sandbox.decisions import AUTOMATIC_CAPTURE_ONLY, Feature, excludes
+from ops.sandbox.desk import Desk, Operation, Outcome
 from ops.sandbox.fields import Fields
+from ops.sandbox.ledger import MovementKind
 from ops.sandbox.messages import cancel_answer, inquiry_answer, pay_answer
+from ops.sandbox.movements import inquire_refund, move
 from ops.sandbox.pay_request import PayRequest, read_pay_request
 from ops.sandbox.results import Code, Json, Refused, bad_card_data, illegal, result
-from ops.sandbox.scenarios import HONEST, NOT_CHARGED, Scenario, magic_scenario
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every operation works with."""
-
-    config: SandboxConfig
-    book: Book
-    engine: Engine
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """An answer, what is to go wrong with it, and the new payment whose notifications wait for it."""
-
-    body: Json
-    scenario: Scenario = HONEST
-    opened: Payment | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation: its name in the request log and its handler."""
-
-    name: str
-    handle: Callable[[Desk, str, Json], Outcome]
+from ops.sandbox.scenarios import HONEST, NOT_CHARGED, magic_scenario
 
 
 def pay(desk: Desk, client_id: str, body: Json) -> Outcome:
@@ -88,6 +63,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "/v1/payments/pay": Operation("pay", pay),
     "/v1/payments/inquiryPayment": Operation("inquiryPayment", inquire_payment),
     "/v1/payments/cancel": Operation("cancel", cancel),
+    "/v1/payments/capture": Operation("capture", move(MovementKind.CAPTURE)),
+    "/v1/payments/refund": Operation("refund", move(MovementKind.REFUND)),
+    "/v1/payments/inquiryRefund": Operation("inquiryRefund", inquire_refund),
 }
 
 
@@ -129,6 +107,8 @@ def _check_regional(config: SandboxConfig, request: PayRequest, region: str) -> 
     for feature, present in used.items():
         if present and excludes(region, feature):
             raise illegal(f"paymentMethod.paymentMethodMetaData.{feature}")
+    if fields.issuer_authenticates and region in AUTOMATIC_CAPTURE_ONLY and not request.captures_itself:
+        raise illegal("paymentFactor.captureMode")
 
 
 def _choose_brand(card: Card, request: PayRequest) -> str:

@@ -23,10 +23,10 @@ from ops.sandbox.challenge_page import ChallengePage
 from ops.sandbox.clients import Clients
 from ops.sandbox.config import SandboxConfig, refuse_production
 from ops.sandbox.control import Control
+from ops.sandbox.desk import Desk
 from ops.sandbox.engine import Engine
 from ops.sandbox.frontdoor import FrontDoor
 from ops.sandbox.notifier import Notifier
-from ops.sandbox.operations import Desk
 from ops.sandbox.signing import keep_private_key, write_public_key
 from ops.sandbox.timers import Timers
 

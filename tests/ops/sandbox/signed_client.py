@@ -21,6 +21,9 @@ from yarl import URL
 PAY = "/ams/api/v1/payments/pay"
 INQUIRE = "/ams/api/v1/payments/inquiryPayment"
 CANCEL = "/ams/api/v1/payments/cancel"
+CAPTURE = "/ams/api/v1/payments/capture"
+REFUND = "/ams/api/v1/payments/refund"
+INQUIRE_REFUND = "/ams/api/v1/payments/inquiryRefund"
 VISA = "4111111111111111"
 ACKNOWLEDGEMENT = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
 
@@ -123,6 +126,15 @@ class Gateway:
     async def cancel(self, request_id: str) -> Answer:
         return await self.call(CANCEL, {"paymentRequestId": request_id})
 
+    async def capture(self, payment_id: str, request_id: str, value: str = "1000", **changes: Any) -> Answer:
+        return await self.call(CAPTURE, movement("capture", payment_id, request_id, value, **changes))
+
+    async def refund(self, payment_id: str, request_id: str, value: str = "400", **changes: Any) -> Answer:
+        return await self.call(REFUND, movement("refund", payment_id, request_id, value, **changes))
+
+    async def inquire_refund(self, request_id: str) -> Answer:
+        return await self.call(INQUIRE_REFUND, {"refundRequestId": request_id})
+
     async def arm(self, request_id: str, scenario: str) -> None:
         body = {"paymentRequestId": request_id, "scenario": scenario}
         async with self.session.post(f"{self.url}/_sandbox/scenarios", json=body) as answer:
@@ -170,6 +182,17 @@ def payment(request_id: str, **changes: Any) -> dict[str, Any]:
         "paymentFactor": {"isAuthorization": True, "captureMode": "MANUAL"},
         "paymentMethod": method,
         "paymentRedirectUrl": "https://shop.example/back?order=1",
+        **changes,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def movement(word: str, payment_id: str, request_id: str, value: str, **changes: Any) -> dict[str, Any]:
+    """Build a capture or refund request."""
+    body = {
+        f"{word}RequestId": request_id,
+        "paymentId": payment_id,
+        f"{word}Amount": {"currency": "EUR", "value": value},
         **changes,
     }
     return {name: value for name, value in body.items() if value is not None}
