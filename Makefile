@@ -22,7 +22,7 @@ demo: $(STAMP) ## Run the story end to end on an embedded PostgreSQL and the san
 	$(BIN)/cardvault demo $(ARGS)
 
 dev: $(STAMP) ## Start the playground: database, sandbox, server, worker, one merchant, one API key
-	$(BIN)/cardvault dev $(ARGS)
+	$(BIN)/cardvault dev --state playground.json $(ARGS)
 
 serve: $(STAMP) ## Start the API server (settings from CARDVAULT_*)
 	$(BIN)/cardvault serve $(ARGS)

@@ -1,7 +1,7 @@
 """Documents as tests see them: blocks of commands, each with the answer that the document promises (T-57).
 
-A block of JSON belongs to the block of commands before it, and promises its members only; a text of three dots stands
-for whatever came.
+A block of JSON belongs to the block of commands before it, and promises its members only; three dots stand for whatever
+came there, alone or at the end of a text.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 ANYTHING = "…"
 _BLOCK = re.compile(r"^```sh\n(?P<script>.*?)^```\n(?:\n```json\n(?P<promise>.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+_OBJECT = re.compile(r"^\{", re.MULTILINE)
 _END = "-- end of block --"
 
 
@@ -59,6 +60,15 @@ def outputs(folder: Path, found: list[Block]) -> list[str]:
     return run(folder, script).split(f"\n{_END}\n")[: len(found)]
 
 
+def answers(printed: str) -> list[Any]:
+    """Read all JSON objects that were printed, each from the beginning of a line to its end."""
+    decoder, found, place = json.JSONDecoder(), [], 0
+    while (start := _OBJECT.search(printed, place)) is not None:
+        answer, place = decoder.raw_decode(printed, start.start())
+        found.append(answer)
+    return found
+
+
 def missing(promise: Any, answer: Any, place: str = "") -> list[str]:
     """List the places where an answer differs from what was promised; of a list each entry has to occur somewhere."""
     if promise == ANYTHING:
@@ -68,4 +78,6 @@ def missing(promise: Any, answer: Any, place: str = "") -> list[str]:
     if isinstance(promise, list) and isinstance(answer, list) and promise:
         absent = [each for each in promise if all(missing(each, one) for one in answer)]
         return [f"{place}: {each}" for each in absent]
+    if isinstance(promise, str) and isinstance(answer, str) and promise.endswith(ANYTHING):
+        return [] if answer.startswith(promise.removesuffix(ANYTHING)) else [f"{place}: {answer}"]
     return [] if promise == answer else [f"{place}: {answer}"]

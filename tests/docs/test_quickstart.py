@@ -1,0 +1,25 @@
+"""The quickstart from its first command to its last, with the answers that it shows."""
+
+import subprocess
+from pathlib import Path
+
+from tests.docs.guide import ROOT, answers, blocks, missing, outputs
+
+START, *REST = blocks("docs/quickstart.md")
+
+
+def test_it_starts_the_playground_that_the_readme_starts() -> None:
+    assert START.script == "make dev\n"
+    told = subprocess.run(["make", "--dry-run", "dev"], cwd=ROOT, capture_output=True, text=True, check=True)
+    [command] = [block.script for block in blocks("README.md") if "cardvault dev" in block.script]
+    assert told.stdout.splitlines()[-1].strip() == command.strip()
+
+
+def test_every_command_answers_what_is_shown(playground: Path) -> None:
+    printed = outputs(playground.parent, REST)
+    shown = [(block, text) for block, text in zip(REST, printed, strict=True) if block.promise is not None]
+    assert len(shown) > 10
+    for block, text in shown:
+        answer = answers(text)[-1]
+        assert missing(block.promise, answer) == [], f"{block.script}\n{answer}"
+    assert "4111111111111111" not in "".join(printed)
