@@ -58,14 +58,19 @@ class Payment:
     status: PaymentStatus = PaymentStatus.PROCESSING
     code: str = Code.PAYMENT_IN_PROCESS
     decided_at: datetime | None = None
-    challenge: str | None = None
     challenge_url: str | None = None
+    checkout_url: str | None = None
     authentication: Json | None = None
     network_transaction_id: str | None = None
     token: str | None = field(default=None, repr=False)
     row: Row | None = None
     # While an answer to `pay` is on its way, notifications and the automatic capture wait for it.
     held: bool = True
+
+    @property
+    def page_url(self) -> str | None:
+        """Where the buyer has to go now, if anywhere."""
+        return self.challenge_url or self.checkout_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,6 @@ class Book:
         self._key = secrets.token_bytes(32)
         self._payments: dict[tuple[str, str], Payment] = {}
         self._by_payment_id: dict[tuple[str, str], Payment] = {}
-        self._by_challenge: dict[str, Payment] = {}
         self._movements: dict[tuple[str, MovementKind, str], Movement] = {}
         self._refunds: dict[tuple[str, str], Movement] = {}
         self._tokens: dict[tuple[str, str], Card] = {}
@@ -102,8 +106,6 @@ class Book:
         """Remember a new payment."""
         self._payments[payment.intake.client_id, payment.intake.request.payment_request_id] = payment
         self._by_payment_id[payment.intake.client_id, payment.payment_id] = payment
-        if payment.challenge is not None:
-            self._by_challenge[payment.challenge] = payment
 
     def find(self, client_id: str, payment_request_id: str) -> Payment | None:
         """Return a client's payment by its own id."""
@@ -112,10 +114,6 @@ class Book:
     def find_by_payment_id(self, client_id: str, payment_id: str) -> Payment | None:
         """Return a client's payment by the gateway's id."""
         return self._by_payment_id.get((client_id, payment_id))
-
-    def find_by_challenge(self, challenge: str) -> Payment | None:
-        """Return the payment that a 3DS page belongs to."""
-        return self._by_challenge.get(challenge)
 
     def add_movement(self, movement: Movement) -> None:
         """Remember a capture or a refund."""
@@ -135,7 +133,7 @@ class Book:
         """Return a token that resolves to the card for this client; the same one again when `stable`."""
         owner = (client_id, self.identity(card.number))
         known = self._token_of_card.get(owner) if stable else None
-        token = known or card_token()
+        token = known if known and (client_id, known) in self._tokens else card_token()
         self._token_of_card[owner] = token
         self._tokens[client_id, token] = card
         return token
@@ -143,6 +141,10 @@ class Book:
     def card_of(self, client_id: str, token: str) -> Card | None:
         """Return the card behind a client's token."""
         return self._tokens.get((client_id, token))
+
+    def forget_token(self, client_id: str, token: str) -> bool:
+        """Make a client's token worthless; tell whether it was worth anything."""
+        return self._tokens.pop((client_id, token), None) is not None
 
     def issue_scheme_id(self, scheme_id: str, card: Card) -> None:
         """Remember which card a network transaction id was issued for."""
@@ -163,8 +165,8 @@ class Book:
         return self._armed.pop(request_id, HONEST)
 
     def receive(self, client_id: str, operation: str, body: Json) -> None:
-        """Remember a request, under the payment it speaks of."""
-        request_id = self._spoken_of(client_id, body) or body.get("paymentRequestId")
+        """Remember a request, under the payment or vaulting it speaks of."""
+        request_id = self._spoken_of(client_id, body) or body.get("paymentRequestId") or body.get("vaultingRequestId")
         self._received.append(Received(operation, request_id if isinstance(request_id, str) else None, body))
 
     def _spoken_of(self, client_id: str, body: Json) -> str | None:

@@ -35,7 +35,7 @@ class Mpi:
 
 @dataclass(frozen=True, slots=True)
 class CardFields:
-    """The card side of a payment: exactly one of `token` and `card`."""
+    """The card side of a payment: `token` or `card`, or neither where the buyer types one on the gateway's page."""
 
     token: str | None = field(repr=False)
     card: Card | None
@@ -63,7 +63,7 @@ def read_card_fields(method: Fields, *, strict: bool, luhn: bool) -> CardFields:
     if token is not None and data.raw("cardNo") is not None:
         raise bad_card_data(data.path("cardNo"))
     region = _region(data)
-    card = None if token is not None else _card(data, luhn=luhn)
+    card = _card(data, luhn=luhn) if token is None and _has_card(data) else None
     billing_region, billing_postcode = _billing(data)
     read = CardFields(
         token=token,
@@ -93,6 +93,34 @@ def _region(data: Fields) -> str | None:
     if region is not None and not REGION.fullmatch(region):
         raise bad_card_data(data.path("paymentMethodRegion"))
     return region
+
+
+def read_typed_card(form: Fields, *, luhn: bool, asked: bool) -> tuple[Card | None, bool]:
+    """Read what a buyer typed on a page: a card where it is asked for, and whether a CVV came with it."""
+    card = _card(form, luhn=luhn) if asked else None
+    return card, _cvv(form, amex=card is not None and card.brands()[0] == "AMEX")
+
+
+def read_card_to_keep(data: Fields, *, strict: bool, luhn: bool) -> CardFields:
+    """Read the `card` of a request that stores one without a payment (antom-api.md 2.8): data, never a token.
+
+    Without a CVV it is taken as if it had been used before, unless strict. What is wrong is `PARAM_ILLEGAL` here.
+    """
+    lenient = {} if strict else {"isCardOnFile": True}
+    method = Fields({"paymentMethodType": "CARD", "paymentMethodMetaData": {**data.values, **lenient}})
+    try:
+        read = read_card_fields(method, strict=strict, luhn=luhn)
+    except Refused as refusal:
+        if refusal.code == Code.INVALID_PAYMENT_METHOD_META_DATA:
+            raise illegal("paymentMethodDetail.card") from None
+        raise
+    if read.card is None:
+        raise illegal(data.path("cardNo"))
+    return read
+
+
+def _has_card(data: Fields) -> bool:
+    return any(data.raw(name) is not None for name in ("cardNo", "cvv", "expiryMonth", "expiryYear", "mpiData"))
 
 
 def _card(data: Fields, *, luhn: bool) -> Card:
@@ -180,7 +208,7 @@ def _check_extras(data: Fields, *, region: str | None, strict: bool) -> None:
 
 
 def _check_together(read: CardFields, data: Fields) -> None:
-    fresh = read.token is None and not read.card_on_file
+    fresh = read.card is not None and not read.card_on_file
     if fresh and not read.cvv_given and read.mpi is None and (read.region or "GLOBAL") in CVV_NEEDED:
         raise bad_card_data(data.path("cvv"))
     if read.mpi is not None and (read.authenticate or read.upgrade is True):

@@ -119,6 +119,10 @@ class Card:
         }
 
 
+# What stands for a card until the buyer has typed one.
+NO_CARD = Card("", "", "")
+
+
 def passes_luhn(number: str) -> bool:
     """Tell whether the check digit of a number is right."""
     digits = [int(digit) for digit in reversed(number)]

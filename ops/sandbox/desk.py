@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ops.sandbox.book import Book, Payment
+from ops.sandbox.book import Book
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.engine import Engine
-from ops.sandbox.ledger import Movement
+from ops.sandbox.notifier import Sends
 from ops.sandbox.results import Json
 from ops.sandbox.scenarios import HONEST, Scenario
+from ops.sandbox.sessions import Sessions
+from ops.sandbox.vaults import Vaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +26,17 @@ class Desk:
     config: SandboxConfig
     book: Book
     engine: Engine
+    sessions: Sessions
+    vaults: Vaults
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer, what is to go wrong with it, and what was opened, whose notifications wait for it."""
+    """An answer, what is to go wrong with it, and how to let go of what waits for it."""
 
     body: Json
     scenario: Scenario = HONEST
-    opened: Payment | Movement | None = None
+    release: Callable[[], Sends] | None = None
 
 
 @dataclass(frozen=True, slots=True)

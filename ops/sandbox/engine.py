@@ -6,44 +6,42 @@ what follows a `pay` (notifications, the automatic capture) waits for its answer
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
 from datetime import timedelta
 
 from ops.sandbox.book import Book, Intake, Payment, PaymentStatus
+from ops.sandbox.cards import NO_CARD
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.decisions import Feature, Route, Situation, decide, excludes
 from ops.sandbox.identifiers import (
-    challenge_id,
     directory_server_id,
     gateway_id,
     network_transaction_id,
 )
-from ops.sandbox.ledger import Movement, MovementKind, Row, RowStatus
+from ops.sandbox.ledger import MovementKind, Row, RowStatus
 from ops.sandbox.messages import AUTHORISATION_VALID, payment_notification
-from ops.sandbox.notifier import Notifier, notice
+from ops.sandbox.notifier import Notifier, Sends, notice
 from ops.sandbox.results import Code, Json, Refused
-from ops.sandbox.till import Sends, Till
+from ops.sandbox.till import Till
 from ops.sandbox.timers import Timers
+from ops.sandbox.visits import Challenge, Pages
 
 DEFAULT_EXPIRY = timedelta(minutes=14)
-FIRST_PATIENCE = 10.0
 AUTHENTICATED_ECI = {"MASTERCARD": "02", "MAESTRO": "02"}
 OTHER_ECI = "05"
-CHALLENGE_PATH = "/checkout/3ds/"
 
 
 class Engine:
     """The payments of one sandbox and what happens to them over time."""
 
-    def __init__(self, config: SandboxConfig, book: Book, notifier: Notifier, timers: Timers) -> None:
+    def __init__(self, config: SandboxConfig, book: Book, notifier: Notifier, timers: Timers, pages: Pages) -> None:
         self._config = config
         self._book = book
         self._notifier = notifier
         self._timers = timers
+        self._pages = pages
         self.till = Till(config, book, notifier, timers)
-        self.public_url = ""
 
     def open(self, intake: Intake) -> Payment:
         """Decide where a payment goes and take it there; what follows is held back until `release`."""
@@ -55,29 +53,31 @@ class Engine:
             created_at=now,
             expires_at=expires_at if expires_at is not None and expires_at > now else now + DEFAULT_EXPIRY,
         )
-        route = self._route(payment)
-        if route is Route.CHALLENGE:
-            payment.challenge = challenge_id()
-            payment.challenge_url = f"{self.public_url}{CHALLENGE_PATH}{payment.challenge}"
         self._book.add(payment)
-        if route is Route.REFUSED:
-            self._decline(payment, Code.AUTHENTICATION_REQUIRED)
-        elif route is Route.DIRECT:
-            self._submit(payment)
+        if intake.card is not NO_CARD:
+            self._enter(payment)
         if payment.status is PaymentStatus.PROCESSING:
             self._timers.later((payment.expires_at - now).total_seconds(), lambda: self._expire(payment))
         return payment
 
-    def release(self, opened: Payment | Movement) -> Sends:
-        """Let go of what waited for an answer; return the notifications that this started."""
-        opened.held = False
-        return self._follow(opened) if isinstance(opened, Payment) else self.till.follow(opened)
+    def take_card(self, payment: Payment, intake: Intake, *, outcome: bool | None) -> str | None:
+        """Go on with the card that the buyer typed; the address of the 3DS page where one is still to be visited.
 
-    async def release_first(self, opened: Payment | Movement) -> None:
-        """Let go before the answer is given, and wait a while for the acknowledgement."""
-        sends = self.release(opened)
-        if sends:
-            await asyncio.wait(sends, timeout=FIRST_PATIENCE)
+        `outcome` is what the buyer does about authentication: None goes to the page, False gives up.
+        """
+        payment.intake, payment.checkout_url = intake, None
+        if outcome is False:
+            self._decline(payment, Code.USER_PAYMENT_VERIFICATION_FAILED)
+            return None
+        self._enter(payment)
+        if outcome:
+            self.authenticate(payment, success=True)
+        return payment.challenge_url
+
+    def release(self, payment: Payment) -> Sends:
+        """Let go of what waited for the answer to `pay`; return the notifications that this started."""
+        payment.held = False
+        return self._follow(payment)
 
     def authenticate(self, payment: Payment, *, success: bool) -> None:
         """Record how the buyer did on the 3DS page; anything after the first time changes nothing."""
@@ -109,6 +109,29 @@ class Engine:
         payment.status = PaymentStatus.CANCELLED
         if payment.row is not None:
             payment.row.status = RowStatus.CANCELLED
+
+    def _enter(self, payment: Payment) -> None:
+        """Take a payment whose card is known where the tables say."""
+        match self._route(payment):
+            case Route.CHALLENGE:
+                self._challenge(payment)
+            case Route.REFUSED:
+                self._decline(payment, Code.AUTHENTICATION_REQUIRED)
+            case Route.DIRECT:
+                self._submit(payment)
+
+    def _challenge(self, payment: Payment) -> None:
+        intake = payment.intake
+        payment.challenge_url = self._pages.challenge(
+            lambda url: Challenge(
+                subject=intake.request.amount.in_words(),
+                brand=intake.brand,
+                card=intake.card.masked,
+                redirect_url=intake.request.redirect_url,
+                is_open=lambda: payment.challenge_url == url and payment.status is PaymentStatus.PROCESSING,
+                answer=lambda success: self.authenticate(payment, success=success),
+            )
+        )
 
     def _route(self, payment: Payment) -> Route:
         fields, region = payment.intake.request.card, payment.intake.region
@@ -170,7 +193,7 @@ class Engine:
         if payment.status is not PaymentStatus.PROCESSING:
             return
         payment.status, payment.code = PaymentStatus.FAIL, Code.ORDER_IS_CLOSED
-        payment.challenge_url = None
+        payment.challenge_url = payment.checkout_url = None
         self._follow(payment)
 
     def _follow(self, payment: Payment) -> Sends:

@@ -32,6 +32,10 @@ class Amount:
         """Return the wire form."""
         return {"currency": self.currency, "value": self.value}
 
+    def in_words(self) -> str:
+        """Return what a page shows."""
+        return f"{self.currency} {self.value} (smallest unit)"
+
 
 class Fields:
     """One JSON object of a request, with the path that leads to it."""
@@ -41,6 +45,11 @@ class Fields:
     def __init__(self, values: Json, path: str = "") -> None:
         self._values = values
         self._path = path
+
+    @property
+    def values(self) -> Json:
+        """The object itself."""
+        return self._values
 
     def path(self, name: str) -> str:
         """Return the dotted path of a field."""

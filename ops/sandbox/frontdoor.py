@@ -11,6 +11,7 @@ import json
 import re
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ops.sandbox.clients import Clients
 from ops.sandbox.desk import Desk, Operation, Outcome
 from ops.sandbox.messages import moment
+from ops.sandbox.notifier import Sends
 from ops.sandbox.operations import OPERATIONS
 from ops.sandbox.results import Code, Json, Refused, illegal
 from ops.sandbox.scenarios import Fault, Notifying
@@ -31,6 +33,7 @@ PATH = re.compile(r"/ams(?:/sandbox)?/api(?P<operation>/v1/[A-Za-z0-9/]+)")
 AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 CONTENT_TYPE = "application/json; charset=UTF-8"
 MILLISECONDS = re.compile(r"[0-9]{13}")
+FIRST_PATIENCE = 10.0
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -101,19 +104,20 @@ class FrontDoor:
             raise illegal("Request-Time")
 
     async def _respond(self, request: web.Request, head: Head, outcome: Outcome) -> web.StreamResponse:
-        scenario, engine = outcome.scenario, self._desk.engine
+        scenario, release = outcome.scenario, outcome.release
         await asyncio.sleep(scenario.slow_ms / 1000)
         if scenario.fault is Fault.RESET:
             return hang_up(request, reset=True)
-        if outcome.opened is not None and Notifying.NOTIFY_FIRST in scenario.notifying:
-            await engine.release_first(outcome.opened)
+        if release is not None and Notifying.NOTIFY_FIRST in scenario.notifying:
+            await _release_first(release)
+            release = None
         if scenario.fault is Fault.LOST_ANSWER:
             response = hang_up(request, reset=False)
         else:
             response = self._write_answer(head, outcome.body, scenario.fault)
             await _write(request, response)
-        if outcome.opened is not None and outcome.opened.held:
-            engine.release(outcome.opened)
+        if release is not None:
+            release()
         return response
 
     def _write_answer(self, head: Head, body: Json, fault: Fault | None) -> web.Response:
@@ -132,6 +136,13 @@ class FrontDoor:
             if fault is not Fault.UNSIGNED:
                 headers["signature"] = signature_header(self._key, message)
         return web.Response(body=content, headers=headers)
+
+
+async def _release_first(release: Callable[[], Sends]) -> None:
+    """Let go before the answer is given, and wait a while for the acknowledgement."""
+    sends = release()
+    if sends:
+        await asyncio.wait(sends, timeout=FIRST_PATIENCE)
 
 
 def wire_target(raw: str) -> str:

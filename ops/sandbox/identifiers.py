@@ -33,9 +33,19 @@ def capture_request_id() -> str:
     return "AUTO" + _broken_up(LETTERS, 24)
 
 
-def challenge_id() -> str:
-    """Return the unguessable part of a 3DS page's address."""
+def page_id() -> str:
+    """Return the unguessable part of a page's address."""
     return _broken_up(LETTERS, 40)
+
+
+def session_id() -> str:
+    """Return the id of a session for a client SDK."""
+    return _broken_up(LETTERS, 32)
+
+
+def session_data() -> str:
+    """Return what opens a session in a client SDK: a long text that means nothing to anybody else."""
+    return _broken_up(LETTERS, 400)
 
 
 def directory_server_id() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from ops.sandbox.book import Payment, PaymentStatus
+from ops.sandbox.cards import NO_CARD
 from ops.sandbox.decisions import ADDRESS_CHECKED
 from ops.sandbox.ledger import Movement, MovementKind, MovementStatus
 from ops.sandbox.results import RAW_DECLINES, Code, Json, result
@@ -22,7 +23,11 @@ def moment(time: datetime) -> str:
 
 
 def payment_result_info(payment: Payment, *, with_token: bool = True) -> Json:
-    """Return what is known of card and authorisation."""
+    """Return what is known of card and authorisation; nothing before a card was typed."""
+    return {} if payment.intake.card is NO_CARD else _card_info(payment, with_token=with_token)
+
+
+def _card_info(payment: Payment, *, with_token: bool) -> Json:
     info = payment.intake.card.as_json(brand=payment.intake.brand, region=payment.intake.region)
     if payment.authentication is not None:
         info["threeDSResult"] = payment.authentication
@@ -77,9 +82,9 @@ def pay_answer(payment: Payment, *, with_token: bool) -> Json:
     """Return the answer to `pay` for the payment's present state."""
     answer = {"result": result(payment.code), **_identity(payment)}
     if payment.status is PaymentStatus.PROCESSING:
-        if payment.challenge_url is not None:
-            answer["normalUrl"] = payment.challenge_url
-            answer["redirectActionForm"] = _redirect(payment.challenge_url)
+        if payment.page_url is not None:
+            answer["normalUrl"] = payment.page_url
+            answer["redirectActionForm"] = _redirect(payment.page_url)
         return answer
     return answer | _decided(payment) | {"paymentResultInfo": payment_result_info(payment, with_token=with_token)}
 
@@ -101,8 +106,8 @@ def inquiry_answer(payment: Payment) -> Json:
     if payment.row is not None and payment.row.movements:
         answer["transactions"] = [_record(movement) for movement in payment.row.movements]
     if payment.status is PaymentStatus.PROCESSING:
-        if payment.challenge_url is not None:
-            answer["redirectActionForm"] = _redirect(payment.challenge_url)
+        if payment.page_url is not None:
+            answer["redirectActionForm"] = _redirect(payment.page_url)
         return answer
     info = payment_result_info(payment)
     return answer | _decided(payment) | {"paymentResultInfo": info, "cardInfo": info}

@@ -43,7 +43,7 @@ def move(kind: MovementKind) -> Callable[[Desk, str, Json], Outcome]:
         if scenario.fault in NOT_CHARGED:
             return Outcome({"result": result(Code.REQUEST_TRAFFIC_EXCEED_LIMIT)}, scenario)
         movement = desk.engine.till.move(payment, row, order, scenario)
-        return Outcome(movement_answer(movement), scenario, movement)
+        return Outcome(movement_answer(movement), scenario, lambda: desk.engine.till.release(movement))
 
     return handle
 

@@ -24,6 +24,7 @@ from ops.sandbox.signing import signature_header, string_to_sign
 INTERVALS = (0, 120, 600, 600, 3_600, 7_200, 21_600, 54_000)
 ACKNOWLEDGEMENT = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
 LONGEST_ACKNOWLEDGEMENT = 4_096
+Sends = tuple[asyncio.Task[bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Notifier:
         task.add_done_callback(self._running.discard)
         return task
 
-    def announce(self, item: Notice, notifying: frozenset[Notifying]) -> tuple[asyncio.Task[bool], ...]:
+    def announce(self, item: Notice, notifying: frozenset[Notifying]) -> Sends:
         """Begin to deliver once, twice or not at all, as settings and scenario say."""
         if not self._config.notifications or Notifying.NO_NOTIFICATION in notifying:
             return ()

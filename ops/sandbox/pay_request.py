@@ -58,7 +58,7 @@ def read_pay_request(body: Json, *, strict: bool, luhn: bool) -> PayRequest:
     _check_region(top)
     order = top.inside("order")
     _check_order(order, strict=strict)
-    _check_environment(top.find("env") or order.find("env"), strict=strict)
+    check_environment(top.find("env") or order.find("env"), strict=strict)
     redirect_url = top.url("paymentRedirectUrl")
     if strict and redirect_url is None:
         raise illegal("paymentRedirectUrl")
@@ -118,7 +118,8 @@ def _check_goods(order: Fields) -> None:
         _check_texts(Fields(item, path), GOODS_TEXTS)
 
 
-def _check_environment(env: Fields | None, *, strict: bool) -> None:
+def check_environment(env: Fields | None, *, strict: bool) -> None:
+    """Refuse a buyer's device whose description the gateway would not take."""
     if env is None:
         if strict:
             raise illegal("env")

@@ -20,6 +20,7 @@ from aiohttp import web
 from ops.sandbox.book import Book
 from ops.sandbox.certificate import server_context
 from ops.sandbox.challenge_page import ChallengePage
+from ops.sandbox.checkout_page import CheckoutPage
 from ops.sandbox.clients import Clients
 from ops.sandbox.config import SandboxConfig, refuse_production
 from ops.sandbox.control import Control
@@ -27,8 +28,11 @@ from ops.sandbox.desk import Desk
 from ops.sandbox.engine import Engine
 from ops.sandbox.frontdoor import FrontDoor
 from ops.sandbox.notifier import Notifier
+from ops.sandbox.sessions import Sessions
 from ops.sandbox.signing import keep_private_key, write_public_key
 from ops.sandbox.timers import Timers
+from ops.sandbox.vaults import Vaults
+from ops.sandbox.visits import Pages
 
 LARGEST_BODY = 1024 * 1024
 SHUTDOWN_SECONDS = 0.5
@@ -73,9 +77,17 @@ class Sandbox:
             # Closed in reverse: first the door, then the clock, then the post.
             stack.push_async_callback(notifier.close)
             stack.callback(timers.close)
-            engine = Engine(self.config, book, notifier, timers)
+            pages = Pages()
+            engine = Engine(self.config, book, notifier, timers, pages)
+            desk = Desk(
+                self.config,
+                book,
+                engine,
+                Sessions(self.config, book, engine, pages),
+                Vaults(self.config, book, pages, timers, notifier),
+            )
             runner = web.AppRunner(
-                self._application(book, engine),
+                self._application(desk, pages),
                 access_log=None,
                 logger=quiet_logger(),
                 shutdown_timeout=SHUTDOWN_SECONDS,
@@ -85,7 +97,7 @@ class Sandbox:
             await web.TCPSite(runner, self.config.host, self.config.port, ssl_context=self._tls).start()
             scheme = "http" if self._tls is None else "https"
             self.url = f"{scheme}://{self.config.host}:{runner.addresses[0][1]}"
-            engine.public_url = (self.config.public_url or self.url).rstrip("/")
+            pages.public_url = (self.config.public_url or self.url).rstrip("/")
             self._running = stack.pop_all()
         return self
 
@@ -95,12 +107,13 @@ class Sandbox:
         """Stop everything."""
         await self._running.aclose()
 
-    def _application(self, book: Book, engine: Engine) -> web.Application:
-        front_door = FrontDoor(Desk(self.config, book, engine), self._clients, self._key)
+    def _application(self, desk: Desk, pages: Pages) -> web.Application:
+        front_door = FrontDoor(desk, self._clients, self._key)
         app = web.Application(client_max_size=LARGEST_BODY)
         app.router.add_route("*", "/ams/{tail:.*}", front_door.answer)
-        app.router.add_routes(Control(book, self._clients, self.gateway_public_key).routes())
-        app.router.add_routes(ChallengePage(book, engine).routes())
+        app.router.add_routes(Control(desk.book, self._clients, self.gateway_public_key).routes())
+        app.router.add_routes(ChallengePage(pages).routes())
+        app.router.add_routes(CheckoutPage(pages).routes())
         return app
 
 

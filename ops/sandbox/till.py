@@ -6,19 +6,15 @@ notification waits for the answer, unless told to come first.
 
 from __future__ import annotations
 
-import asyncio
-
 from ops.sandbox.book import Book, Payment, PaymentStatus
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.identifiers import capture_request_id, gateway_id
 from ops.sandbox.ledger import Movement, MovementKind, MovementStatus, Order, Row
 from ops.sandbox.messages import movement_notification
-from ops.sandbox.notifier import Notifier, notice
+from ops.sandbox.notifier import Notifier, Sends, notice
 from ops.sandbox.results import Code
 from ops.sandbox.scenarios import Scenario
 from ops.sandbox.timers import Timers
-
-Sends = tuple[asyncio.Task[bool], ...]
 
 
 class Till:
@@ -31,7 +27,7 @@ class Till:
         self._timers = timers
 
     def move(self, payment: Payment, row: Row, order: Order, scenario: Scenario) -> Movement:
-        """Capture or refund, now or later; what follows is held back until the engine releases it."""
+        """Capture or refund, now or later; what follows is held back until `release`."""
         now = self._config.clock()
         client_id = payment.intake.client_id
         movement = Movement(order, gateway_id(now), client_id, row.payment_id, row.payment_request_id, scenario, now)
@@ -50,17 +46,21 @@ class Till:
         request = payment.intake.request
         order = Order(MovementKind.CAPTURE, capture_request_id(), request.amount, request.notify_url)
         capture = self.move(payment, payment.row, order, Scenario(notifying=payment.intake.scenario.notifying))
-        capture.held = False
-        self.follow(capture)
+        self.release(capture)
 
     def _settle(self, movement: Movement) -> None:
         declined = movement.scenario.decline
         movement.status = MovementStatus.SUCCESS if declined is None else MovementStatus.FAIL
         movement.code = declined or Code.SUCCESS
         movement.time = self._config.clock()
-        self.follow(movement)
+        self._follow(movement)
 
-    def follow(self, movement: Movement) -> Sends:
+    def release(self, movement: Movement) -> Sends:
+        """Let go of what waited for the answer; return the notifications that this started."""
+        movement.held = False
+        return self._follow(movement)
+
+    def _follow(self, movement: Movement) -> Sends:
         """Notify of an outcome, once there is one and the answer has gone out."""
         url = movement.order.notify_url
         if movement.held or movement.status is MovementStatus.PROCESSING or url is None:

@@ -24,6 +24,11 @@ CANCEL = "/ams/api/v1/payments/cancel"
 CAPTURE = "/ams/api/v1/payments/capture"
 REFUND = "/ams/api/v1/payments/refund"
 INQUIRE_REFUND = "/ams/api/v1/payments/inquiryRefund"
+SESSION = "/ams/api/v1/payments/createPaymentSession"
+VAULT = "/ams/api/v1/vaults/vaultPaymentMethod"
+VAULT_SESSION = "/ams/api/v1/vaults/createVaultingSession"
+INQUIRE_VAULTING = "/ams/api/v1/vaults/inquireVaulting"
+DELETE_TOKEN = "/ams/api/v1/vaults/deleteToken"
 VISA = "4111111111111111"
 ACKNOWLEDGEMENT = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
 
@@ -156,6 +161,13 @@ class Gateway:
         await answer.read()
         return answer
 
+    async def type_card(self, url: str, **form: str) -> aiohttp.ClientResponse:
+        """Do on the page what a buyer does, with a card unless told otherwise."""
+        fields = {"cardNo": VISA, "cvv": "737", "expiryMonth": "03", "expiryYear": "40"} | form
+        answer = await self.session.post(url, data=fields, allow_redirects=False)
+        await answer.read()
+        return answer
+
 
 def payment(request_id: str, **changes: Any) -> dict[str, Any]:
     """Build a pay request; keyword `metadata` changes the card's metadata, `method` the payment method."""
@@ -196,6 +208,24 @@ def movement(word: str, payment_id: str, request_id: str, value: str, **changes:
         **changes,
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def without_card(**metadata: Any) -> dict[str, Any]:
+    """Give a payment method for which the buyer types a card on the gateway's page."""
+    return {"paymentMethod": {"paymentMethodType": "CARD", "paymentMethodMetaData": metadata}}
+
+
+def vaulting(request_id: str, notify_url: str = "https://shop.example/hooks", **changes: Any) -> dict[str, Any]:
+    """Build a vaultPaymentMethod request; keyword `card` changes the card."""
+    card = {"cardNo": VISA, "cvv": "737", "expiryMonth": "03", "expiryYear": "40", **changes.pop("card", {})}
+    return {
+        "vaultingRequestId": request_id,
+        "vaultingNotificationUrl": notify_url,
+        "redirectUrl": "https://shop.example/back?card=1",
+        "env": {"terminalType": "WEB"},
+        "paymentMethodDetail": {"paymentMethodType": "CARD", "card": card},
+        **changes,
+    }
 
 
 def token_method(token: str, **metadata: Any) -> dict[str, Any]:
