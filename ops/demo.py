@@ -20,13 +20,12 @@ from rich.text import Text
 
 from ops.demo_steps import STEPS, Shown, Step
 from ops.demo_story import StepFailed, Story
-from ops.embedded_folder import Account, blocking_folder
+from ops.embedded_folder import temporary_place
 from ops.playground import Playground, PlaygroundOptions
 from ops.refusal import Refused
 from ops.sandbox.config import refuse_production
 from ops.stopping import stoppable
 
-_SHARED: Final = ("/var/tmp", "/tmp")  # noqa: S108 - a fresh folder is made in one of them
 _INDENT: Final = (0, 0, 1, 4)
 
 
@@ -39,7 +38,7 @@ def run_demo(*, keep: bool, steps: Sequence[Step] = STEPS) -> None:
     began = time.monotonic()
     held = 0
     with stoppable():
-        folder = Path(tempfile.mkdtemp(prefix="cardvault-demo-", dir=_place()))
+        folder = Path(tempfile.mkdtemp(prefix="cardvault-demo-", dir=temporary_place()))
         folder.chmod(0o711)
         try:
             with Playground(PlaygroundOptions(folder)) as playground:
@@ -100,10 +99,3 @@ def _stay(console: Console, story: Story) -> None:
     while True:
         time.sleep(1.0)
         story.playground.tend()
-
-
-def _place() -> str | None:
-    """Choose a folder for temporary files that the database's account may enter."""
-    account = Account.for_data(Path(tempfile.gettempdir()) / "none")
-    places = (tempfile.gettempdir(), *_SHARED)
-    return next((place for place in places if blocking_folder(Path(place), account) is None), None)

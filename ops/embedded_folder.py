@@ -8,16 +8,18 @@ import fcntl
 import os
 import pwd
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Final, Self
 
 from ops.embedded_errors import FolderInUse, FolderUnreachable
 
 _UNPRIVILEGED = "nobody"
 _VACANT_SECONDS = 10.0
 _POLL_SECONDS = 0.005
+_SHARED: Final = ("/var/tmp", "/tmp")  # noqa: S108 - a fresh folder is made in one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ def blocking_folder(folder: Path, account: Account) -> Path | None:
     """Find the outermost existing folder on the way to `folder` that the account may not enter."""
     way = [each for each in (*reversed(folder.parents), folder) if each.exists()]
     return next((each for each in way if not account.may_enter(each)), None)
+
+
+def temporary_place() -> str | None:
+    """Choose a folder for temporary files that the server's account may enter; None for the system's own choice."""
+    account = Account.for_data(Path(tempfile.gettempdir()) / "none")
+    places = (tempfile.gettempdir(), *_SHARED)
+    return next((place for place in places if blocking_folder(Path(place), account) is None), None)
 
 
 def prepare_folder(root: Path, data: Path, account: Account) -> None:
