@@ -18,17 +18,19 @@ from ops.lifeline import tie_to
 
 _STOP_SECONDS: Final = 20.0
 _LAST_WORDS: Final = 600
-_COMMAND: Final = (sys.executable, "-P", "-m", "ops.cli")
+_COMMANDS: Final = "ops.cli"
 
 
 class Process:
-    """One `cardvault` command running as a child."""
+    """One `cardvault` command, or another module of ours, running as a child."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, *, module: str = _COMMANDS
+    ) -> None:
         self.name = name
         self.log = log
         self.started_at = 0.0
-        self._arguments = tuple(arguments)
+        self._command = (sys.executable, "-P", "-m", module, *arguments)
         self._environ = dict(environ)
         self._child: subprocess.Popen[bytes] | None = None
         self._said = 0
@@ -49,7 +51,7 @@ class Process:
         self._said = self.log.stat().st_size if self.log.exists() else 0
         with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own program and arguments, no shell
-                [*_COMMAND, *self._arguments],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

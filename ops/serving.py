@@ -31,6 +31,7 @@ _log = get_logger(__name__)
 _BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 75  # longer than balancers keep an idle connection: the side that sends has to close first
 _WORKER: Final = (sys.executable, "-P", "-m", "ops.cli", "worker")
+_APPLICATION: Final = "ops.serving:application"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +45,30 @@ class ServerOptions:
 
 
 def application() -> object:
-    """Make the application in a server process, tied to the process that manages it where there are several."""
+    """Make the application in a server process."""
+    tie_to_manager()
+    return from_environment()
+
+
+def tie_to_manager() -> None:
+    """Tie a server process to the one that manages it, where there are several."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         tie_to(parent.pid)
-    return from_environment()
 
 
 def run_server(options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT; raises what keeps the application from starting."""
     settings = load_settings(os.environ)
     asyncio.run(_rehearsed(settings))
-    listener = _listener(options)
+    listener = listener_for(options)
     configure(settings.log_format)
     # The server raises the signal again once it has drained; by then there is nothing left to interrupt.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     _log.info("server.starting", host=options.host, port=options.port, count=options.workers)
     with _Companion(wanted=options.with_worker) as companion:
-        _serve(_config(settings, options), listener, options.workers)
+        serve_on(listener, uvicorn_config(settings, options), options.workers)
     if companion.failed:
         raise Refused("the worker beside the server ended; the log says why")
 
@@ -73,7 +79,8 @@ async def _rehearsed(settings: Settings) -> None:
         pass
 
 
-def _listener(options: ServerOptions) -> socket.socket:
+def listener_for(options: ServerOptions) -> socket.socket:
+    """Bind the address that a server's processes share; raises `Refused` where that cannot be."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,10 +96,11 @@ def _listener(options: ServerOptions) -> socket.socket:
     return listener
 
 
-def _config(settings: Settings, options: ServerOptions) -> uvicorn.Config:
+def uvicorn_config(settings: Settings, options: ServerOptions, application: str = _APPLICATION) -> uvicorn.Config:
+    """Give the server's own options for an application, which is named as its processes import it."""
     proxies = [str(network) for network in settings.trusted_proxies]
     return uvicorn.Config(
-        "ops.serving:application",
+        application,
         factory=True,
         workers=options.workers,
         loop="uvloop",
@@ -110,7 +118,8 @@ def _config(settings: Settings, options: ServerOptions) -> uvicorn.Config:
     )
 
 
-def _serve(config: uvicorn.Config, listener: socket.socket, workers: int) -> None:
+def serve_on(listener: socket.socket, config: uvicorn.Config, workers: int) -> None:
+    """Serve until a signal, in this process or in several; raises `Refused` when the application does not start."""
     if workers > 1:
         Multiprocess(config, [listener]).run()
         return
