@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt lint type arch serve dev lock clean
+.PHONY: help demo test bench check fmt lint type arch serve dev lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ serve: $(STAMP) ## Start the API server (settings from CARDVAULT_*)
 
 test: $(STAMP) ## Run all tests with 100 % branch coverage of keys/ and vault/
 	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
+
+bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
+	$(BIN)/python -m ops.bench $(ARGS)
 
 check: lint type arch ## Format, lint, types and architecture
 

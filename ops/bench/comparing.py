@@ -1,0 +1,131 @@
+"""Runs a plan: the vault and its limit in turns, then the vault on databases of different sizes in turns.
+
+It refuses to know how figures are shown. Invariants: what is compared is measured in the same round, one after the
+other, and every other round begins with the other one; rounds go around all kinds of requests, so that a clock that
+drifts reaches all of them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ops.bench.measuring import Meter, Sample
+from ops.bench.plan import Case, Plan
+from ops.bench.queries import pages_by_case
+from ops.bench.site import Server, Site
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The vault and its limit, measured one after the other."""
+
+    limit: Sample
+    product: Sample
+
+    @property
+    def rate_ratio(self) -> float:
+        """The part of the limit's rate that the vault reaches."""
+        return self.product.rate / self.limit.rate
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The part of the vault's processor time that the limit would have needed."""
+        return self.limit.cpu_us / self.product.cpu_us
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The rounds of one kind of request with so many server processes; `direct` is the gateway called without any."""
+
+    case: Case
+    processes: int
+    pairs: list[Pair] = field(default_factory=list)
+    direct: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The rounds of one kind of request on a database with so many cards, and the pages that its query looks at."""
+
+    case: Case
+    cards: int
+    pages: float
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that was measured."""
+
+    comparisons: list[Comparison]
+    growth: list[Growth]
+
+
+def carry_out(plan: Plan, site: Site, step: Step) -> Outcome:
+    """Carry a plan out; `step` is told before each part what is done."""
+    with Meter(site, plan) as meter:
+        comparisons = _beside_the_limit(plan, site, meter, step)
+        return Outcome(comparisons, _by_size(plan, site, meter, step))
+
+
+def _beside_the_limit(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Comparison]:
+    if not plan.processes:
+        return []
+    step(f"storing {plan.cards:,} cards")
+    site.make_database("pairs", plan.cards, limit=True)
+    found = []
+    for processes in plan.processes:
+        comparisons = [Comparison(case, processes) for case in plan.cases]
+        step(f"starting servers with {processes} processes each")
+        starts = (site.start_product, site.start_limit)
+        with _running(site, meter, plan, [start("pairs", plan.cards, processes) for start in starts]) as servers:
+            for number in range(plan.rounds):
+                for comparison in comparisons:
+                    step(f"{comparison.case.route}, {processes} processes, round {number + 1}")
+                    _compare(comparison, site, meter, servers, turned=bool(number % 2))
+        found += comparisons
+    return found
+
+
+def _compare(comparison: Comparison, site: Site, meter: Meter, servers: list[Server], *, turned: bool) -> None:
+    """Add one round; `turned` lets the vault begin."""
+    product, limit = servers
+    order = (product, limit) if turned else (limit, product)
+    samples = {id(server): meter.measure(comparison.case, server) for server in order}
+    comparison.pairs.append(Pair(samples[id(limit)], samples[id(product)]))
+    if comparison.case is Case.PAY:
+        comparison.direct.append(meter.measure(Case.DIRECT, site.gateway))
+
+
+def _by_size(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Growth]:
+    """Measure the vault on databases of all sizes in turns, first what reads and then what stores."""
+    found = []
+    for size in plan.sizes:
+        step(f"storing {size:,} cards")
+        site.make_database(f"cards{size}", size, limit=False)
+    processes = max(plan.processes, default=1)
+    step("starting a server for each size")
+    with _running(
+        site, meter, plan, [site.start_product(f"cards{size}", size, processes) for size in plan.sizes]
+    ) as servers:
+        pages = {size: pages_by_case(site.superuser_url(f"cards{size}"), site.shop, size) for size in plan.sizes}
+        for case in plan.cases:
+            growth = [Growth(case, size, pages[size][case]) for size in plan.sizes]
+            for number in range(plan.size_rounds):
+                step(f"{case.route} with growing numbers of cards, round {number + 1}")
+                for entry, server in zip(growth, servers, strict=True):
+                    entry.samples.append(meter.measure(case, server))
+            found += growth
+    return found
+
+
+@contextmanager
+def _running(site: Site, meter: Meter, plan: Plan, servers: list[Server]) -> Iterator[list[Server]]:
+    """Have servers run and warm for a block."""
+    site.await_ready(servers)
+    for server in servers:
+        meter.warm(server, plan.cases)
+    yield servers
+    site.stop(servers)
