@@ -165,7 +165,7 @@ class Mandates:
             mandate = await mandates.lock(transaction, caller.merchant_id, mandate_id)
             if mandate.stored_status is MandateStatus.ENDED:
                 return
-            await mandates.end(transaction, mandate)
+            await mandates.end(transaction, mandate.merchant_id, mandate.id)
             await _write(transaction, caller, EventType.MANDATE_ENDED, mandate)
 
 

@@ -32,7 +32,7 @@ def _card_info(payment: Payment, *, with_token: bool) -> Json:
     if payment.authentication is not None:
         info["threeDSResult"] = payment.authentication
     if payment.status is PaymentStatus.FAIL:
-        return info | _refusal(payment.code)
+        return info | _refusal(payment)
     fields = payment.intake.request.card
     if payment.network_transaction_id is not None:
         info["networkTransactionId"] = payment.network_transaction_id
@@ -48,11 +48,11 @@ def _card_info(payment: Payment, *, with_token: bool) -> Json:
     return info
 
 
-def _refusal(code: str) -> Json:
-    raw = RAW_DECLINES.get(code)
-    if raw is None:
-        return {}
-    return {"refusalCodeRaw": raw.code, "refusalReasonRaw": raw.reason, "merchantAdviceCode": raw.advice}
+def _refusal(payment: Payment) -> Json:
+    scenario, raw = payment.intake.scenario, RAW_DECLINES.get(payment.code)
+    if scenario.issuer_says is not None and payment.code == scenario.decline:
+        raw = scenario.issuer_says
+    return {} if raw is None else raw.as_json()
 
 
 def _identity(payment: Payment) -> Json:

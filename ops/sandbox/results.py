@@ -73,13 +73,18 @@ class RawDecline:
 
     code: str
     reason: str
-    advice: str
+    advice: str | None = None
+
+    def as_json(self) -> Json:
+        """Return the fields of `paymentResultInfo` that say so."""
+        advice = {} if self.advice is None else {"merchantAdviceCode": self.advice}
+        return {"refusalCodeRaw": self.code, "refusalReasonRaw": self.reason, **advice}
 
 
 # Response codes of ISO 8583; advice 03 = never again, 02 = later, 01 = with new data.
 RAW_DECLINES: Mapping[str, RawDecline] = {
     "ACCOUNT_CLOSED": RawDecline("46", "Closed account", "03"),
-    "AUTHENTICATION_REQUIRED": RawDecline("65", "Additional authentication required", "01"),
+    "AUTHENTICATION_REQUIRED": RawDecline("1A", "Additional authentication required"),
     "CARD_EXPIRED": RawDecline("54", "Expired card", "01"),
     "DO_NOT_HONOR": RawDecline("05", "Do not honor", "02"),
     "FRAUD_REJECT": RawDecline("59", "Suspected fraud", "03"),

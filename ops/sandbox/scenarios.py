@@ -7,12 +7,14 @@ Invariant: every name here is documented in docs/sandbox.md, and two that contra
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ops.sandbox.results import Status, status_of
+from ops.sandbox.results import RawDecline, Status, status_of
 
+RAW = re.compile(r"[A-Z0-9]{1,8}")
+MOST_RAW = 2
 CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 LONGEST_DELAY_MS = 600_000
 
@@ -48,6 +50,7 @@ class Scenario:
     """What is to go differently for one request; the empty one is honest."""
 
     decline: str | None = None
+    issuer_says: RawDecline | None = None
     require_3ds: bool = False
     late_success: bool = False
     slow_ms: int = 0
@@ -74,7 +77,8 @@ def parse_scenario(text: str) -> Scenario:
 def _add(scenario: Scenario, name: str) -> Scenario:
     word, colon, argument = name.partition(":")
     if word == "DECLINE":
-        return replace(scenario, decline=_decline(argument))
+        code, *raw = argument.split(":")
+        return replace(scenario, decline=_decline(code), issuer_says=_issuer_says(raw))
     if word == "SLOW":
         return replace(scenario, slow_ms=_delay(argument))
     if colon:
@@ -100,6 +104,14 @@ def _decline(code: str) -> str:
     if not CODE.fullmatch(code) or status_of(code) is not Status.FAILURE:
         raise ScenarioUnknown("DECLINE takes a result code that means failure, as in DECLINE:DO_NOT_HONOR")
     return code
+
+
+def _issuer_says(raw: Sequence[str]) -> RawDecline | None:
+    if not raw:
+        return None
+    if len(raw) > MOST_RAW or not all(RAW.fullmatch(code) for code in raw):
+        raise ScenarioUnknown("the issuer's code and the scheme's advice follow, as in DECLINE:DO_NOT_HONOR:05:03")
+    return RawDecline(raw[0], "As armed", *raw[1:])
 
 
 def _delay(milliseconds: str) -> int:

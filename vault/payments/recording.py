@@ -13,13 +13,11 @@ from vault.db import Database, Transaction
 from vault.errors import Overloaded
 from vault.ids import Prefix, new_id
 from vault.logs import alarm, get_logger
-from vault.payment import Evidence, Kind, Payment, Source, Status, StoreState, Verdict, judge
+from vault.payment import Evidence, Payment, Source, Status, StoreState, Verdict, judge
 from vault.payments.keeping import Keeper, KeepingPlan, PlanOutdated, wants_keeping
+from vault.payments.teaching import learn
 from vault.payments.transitions import advanced, capture_status, changed, unresolved
-from vault.rules.declines import decline_for
-from vault.store import alarms, audit, captures, cards, inquiries, payments, waiting
-from vault.store.cards import CardChange
-from vault.stored_card import CardStatus
+from vault.store import alarms, audit, captures, inquiries, payments, waiting
 
 _log = get_logger(__name__)
 _REPEATS: Final = 6
@@ -80,8 +78,8 @@ class Recorder:
         if changed(before, after):
             await payments.save(transaction, after)
             await audit.append(transaction, _change_event(before, after, evidence, origin))
+        await learn(transaction, before, after, origin)
         if before.status is not after.status:
-            await _disable_card(transaction, after, origin)
             await _miss_network_id(transaction, after, origin)
         if after.nobody_there and before.cancel_requested_at is None and after.cancel_requested_at is not None:
             event = Event(EventType.PAYMENT_CANCEL_REQUESTED, origin, after.merchant_id, (after.id,), reason=_ABSENT)
@@ -136,22 +134,6 @@ def _change_event(before: Payment, after: Payment, evidence: Evidence, origin: O
         "not_sent": after.not_sent,
     }
     return Event(EventType.PAYMENT_CHANGED, origin, after.merchant_id, (after.id,), details=details)
-
-
-async def _disable_card(transaction: Transaction, payment: Payment, origin: Origin) -> None:
-    """Disable the stored card behind a hard decline (design section 4, `DISABLED`)."""
-    stored = payment.kind is not Kind.ONE_OFF and payment.card_id is not None
-    if payment.status is not Status.FAIL or not stored or payment.result is None or payment.card_id is None:
-        return
-    if not decline_for(payment.result.code).hard:
-        return
-    card = await cards.find(transaction, payment.merchant_id, payment.card_id, lock=True)
-    if card is not None and card.stored_status is CardStatus.ACTIVE:
-        await cards.update(transaction, card, CardChange(status=CardStatus.DISABLED))
-        event = Event(
-            EventType.CARD_DISABLED, origin, payment.merchant_id, (card.id, payment.id), reason="hard_decline"
-        )
-        await audit.append(transaction, event)
 
 
 async def _miss_network_id(transaction: Transaction, payment: Payment, origin: Origin) -> None:

@@ -5,7 +5,7 @@ without a row is a decline that nobody repeats.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -50,16 +50,27 @@ class Retry(StrEnum):
     NEW_ID = "NEW_ID"
 
 
+class Ends(StrEnum):
+    """Which agreements a decline ends: the one it was charged under, or all on the card."""
+
+    MANDATE = "mandate"
+    ALL_MANDATES = "all_mandates"
+
+
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """The reading of one result code; `hard` means that the card is disabled."""
+    """The reading of a decline; `hard` means that the card is disabled, `wait` how long nothing may be tried."""
 
     category: DeclineCategory
     retry: Retry
     hard: bool = False
+    wait: timedelta | None = None
+    ends: Ends | None = None
 
 
-_UNKNOWN: Final = Decline(DeclineCategory.UNKNOWN, Retry.NEVER)
+UNKNOWN: Final = Decline(DeclineCategory.UNKNOWN, Retry.NEVER)
+# The network that was chosen cannot be used, so that a card must not go on remembering it.
+BRAND_NOT_AVAILABLE: Final = "SELECTED_CARD_BRAND_NOT_AVAILABLE"
 
 _ROWS: Final[tuple[tuple[Decline, str], ...]] = (
     (Decline(DeclineCategory.NOT_SENT, Retry.NEW_ID), NOT_SENT),
@@ -83,7 +94,7 @@ _ROWS: Final[tuple[tuple[Decline, str], ...]] = (
         Decline(DeclineCategory.CARD_UNUSABLE, Retry.NEW_CARD),
         "USER_KYC_NOT_QUALIFIED USER_STATUS_ABNORMAL USER_NOT_EXIST",
     ),
-    (Decline(DeclineCategory.CARD_UNUSABLE, Retry.FIX_DATA), "SELECTED_CARD_BRAND_NOT_AVAILABLE"),
+    (Decline(DeclineCategory.CARD_UNUSABLE, Retry.FIX_DATA), BRAND_NOT_AVAILABLE),
     (Decline(DeclineCategory.FRAUD, Retry.NEVER), "RISK_REJECT FRAUD_REJECT"),
     (Decline(DeclineCategory.AUTHENTICATION_REQUIRED, Retry.AUTHENTICATE), "AUTHENTICATION_REQUIRED"),
     (
@@ -137,4 +148,4 @@ def decline_for(result_code: str) -> Decline:
     may break a scheme's rule (RTY-1), another card may be asked for in vain, and disabling a good card cannot be undone
     by the merchant. Source: `antom-api.md` 4.3.
     """
-    return _DECLINES.get(result_code, _UNKNOWN)
+    return _DECLINES.get(result_code, UNKNOWN)

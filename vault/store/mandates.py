@@ -186,9 +186,10 @@ async def expire(transaction: Transaction, mandate: Mandate) -> None:
     )
 
 
-async def end(transaction: Transaction, mandate: Mandate) -> None:
-    """End a locked mandate."""
-    await transaction.rows(f"{_END} and id = $2", mandate.merchant_id, mandate.id)
+async def end(transaction: Transaction, merchant_id: str, mandate_id: str | None) -> list[str]:
+    """End a mandate that can still be charged, and give its id."""
+    rows = await transaction.rows(f"{_END} and id = $2 returning id", merchant_id, mandate_id)
+    return [row["id"] for row in rows]
 
 
 async def end_of_card(transaction: Transaction, merchant_id: str, card_id: str) -> list[str]:

@@ -57,6 +57,24 @@ async def test_decline_answers_with_the_named_code(gateway: Gateway) -> None:
     assert await statuses(gateway, "pr-1") == ["DECLINED"]
 
 
+@pytest.mark.parametrize(
+    ("armed", "said"),
+    [
+        ("DECLINE:DO_NOT_HONOR", ("05", "02")),
+        ("DECLINE:DO_NOT_HONOR:R1", ("R1", None)),
+        ("DECLINE:DO_NOT_HONOR:51:24", ("51", "24")),
+        ("DECLINE:AUTHENTICATION_REQUIRED", ("1A", None)),
+        ("DECLINE:SOME_NEW_CODE", (None, None)),
+    ],
+)
+async def test_a_decline_brings_the_words_of_issuer_and_scheme(
+    gateway: Gateway, armed: str, said: tuple[str | None, str | None]
+) -> None:
+    await gateway.arm("pr-1", armed)
+    info = (await gateway.pay("pr-1")).json["paymentResultInfo"]
+    assert (info.get("refusalCodeRaw"), info.get("merchantAdviceCode")) == said
+
+
 async def test_a_declined_payment_stays_declined_under_its_id(gateway: Gateway) -> None:
     await gateway.arm("pr-1", "DECLINE:SOME_NEW_CODE")
     for _ in range(2):
@@ -305,6 +323,10 @@ async def test_ordinary_amounts_mean_nothing(value: str) -> None:
         "DECLINE:lower",
         "DECLINE:SUCCESS",
         "DECLINE:PAYMENT_IN_PROCESS",
+        "DECLINE:DO_NOT_HONOR:",
+        "DECLINE:DO_NOT_HONOR:05:",
+        "DECLINE:DO_NOT_HONOR:05:03:1",
+        "DECLINE:DO_NOT_HONOR:not-raw",
         "SLOW",
         "SLOW:",
         "SLOW:-1",
