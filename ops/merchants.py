@@ -8,21 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from ops.refusal import Refused
 from vault.errors import NotFound
 from vault.merchant import Merchant, MerchantSettings
 from vault.onboarding import Onboarding
 
-_WIRE_NAMES: Final = {
-    "payment_redirect_url": "paymentRedirectUrl",
-    "settlement_currency": "settlementStrategy",
-    "merchant_region": "merchantRegion",
-    "reference_policy": "referencePolicy",
-    "mandate_region_policy": "mandateRegionPolicy",
-    "assume_authentication": "assumeAuthentication",
-    "charge_expired_cards": "chargeExpiredCards",
-}
+_CURRENCY: Final = "settlement_currency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +31,10 @@ def settings_from(present: Mapping[str, Any], given: Mapping[str, str | None]) -
     """Put the given defaults over the present ones; raises `Refused`, naming what is not acceptable."""
     values = dict(present)
     for option, value in given.items():
-        if value is not None:
-            name = _WIRE_NAMES[option]
-            values[name] = {"settlementCurrency": value} if option == "settlement_currency" else value
+        if option == _CURRENCY and value is not None:
+            values["settlementStrategy"] = {"settlementCurrency": value}
+        elif value is not None:
+            values[to_camel(option)] = value
     try:
         return MerchantSettings.model_validate(values)
     except ValidationError as error:

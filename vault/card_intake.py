@@ -18,8 +18,8 @@ from vault.logs import get_logger
 from vault.merchant import Merchant, ReferencePolicy
 from vault.pan_detector import contains_pan
 from vault.stored_card import CardFace, SecretKind
+from vault.wire.cards import CardField, ConsentField
 from vault.wire.orders import AddressField
-from vault.wire.requests import CardField, ConsentField
 
 _log = get_logger(__name__)
 

@@ -40,7 +40,7 @@ from vault.pan_detector import contains_pan
 from vault.store import audit, cards, mandates, payments, waiting
 from vault.store.cards import CardChange, NewCard, Page
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
-from vault.wire.requests import StoreCardRequest, UpdateCardRequest
+from vault.wire.cards import StoreCardRequest, UpdateCardRequest
 
 _REPEATS = 4
 
@@ -96,6 +96,7 @@ class Cards:
             await self._sealed(caller.merchant_id, card_id, request),
             metadata=request.metadata,
             consent=consent_evidence(request.consent),
+            choice=request.choice,
         )
         event = Event(
             EventType.CARD_STORED, caller.origin, caller.merchant_id, (card_id,), details={"storage": Storage.VAULT}
@@ -127,6 +128,7 @@ class Cards:
             is_default=True if request.is_default and not known.is_default else None,
             metadata=request.metadata if request.metadata != known.metadata else None,
             consent=consent_evidence(request.consent),
+            choice=request.choice if request.choice and request.choice != known.choice else None,
         )
         if change.empty and SecretKind.PAN in known.secrets and not await self._profile_differs(caller, known, request):
             return Kept(known, created=False)
@@ -183,7 +185,7 @@ class Cards:
 
     async def update(self, caller: Caller, card_id: str, request: UpdateCardRequest) -> StoredCard:
         """Change what may change; a new expiry is refused where the gateway holds the card (design section 4)."""
-        change = CardChange(expiry=request.expiry, is_default=request.is_default)
+        change = CardChange(expiry=request.expiry, is_default=request.is_default, choice=request.new_choice)
         for _ in range(_REPEATS):
             card = await self.get(caller, card_id)
             if request.expiry is not None and SecretKind.TOKEN in card.secrets:

@@ -50,6 +50,7 @@ class FieldCode(StrEnum):
     BUYER_MISMATCH = "buyer_mismatch"
     BUYER_ABSENT = "buyer_absent"
     MANDATE_SOURCE = "mandate_source"
+    CONTRADICTORY = "contradictory"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,20 @@ class RegionPolicy(StrEnum):
     WARN = "warn"
 
 
+class CavvSpelling(StrEnum):
+    """How the gateway spells the authentication value inside `mpiData`: its documents say both (antom-api.md 2.1)."""
+
+    CAVV = "cavv"
+    CAAV = "caav"
+
+
+class CardBrandSpelling(StrEnum):
+    """How the gateway spells the chosen brand of a co-badged card: its documents say both (antom-api.md 2.1)."""
+
+    SINGULAR = "selectedCardBrand"
+    PLURAL = "selectedCardBrands"
+
+
 class MerchantSettings(Wire):
     """A merchant's defaults, kept as JSON; everything may be absent."""
 
@@ -37,6 +51,8 @@ class MerchantSettings(Wire):
     mandate_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
     assume_authentication: bool = True
     charge_expired_cards: bool = True
+    cavv_spelling: CavvSpelling = Field(default=CavvSpelling.CAVV)
+    card_brand_spelling: CardBrandSpelling = Field(default=CardBrandSpelling.SINGULAR)
 
 
 @dataclass(frozen=True, slots=True)

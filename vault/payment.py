@@ -13,7 +13,7 @@ from typing import Any
 
 from vault.card import CardToken
 from vault.money import Amount
-from vault.stored_card import CardFace
+from vault.stored_card import NO_CHOICE, BrandChoice, CardFace
 
 
 class Kind(StrEnum):
@@ -196,7 +196,8 @@ class Payment:
     """A payment as it stands in the database.
 
     `authentication` says what was asked for or brought along: `requested`, and `mpi` without its secret value;
-    `redirected`, whether the gateway sent the buyer somewhere.
+    `redirected`, whether the gateway sent the buyer somewhere; `choice`, the network that was asked for, by the request
+    or by what the card remembers.
     """
 
     merchant_id: str
@@ -234,6 +235,8 @@ class Payment:
     mandate_id: str | None = None
     authentication: Mapping[str, Any] | None = None
     redirected: bool = False
+    choice: BrandChoice = NO_CHOICE
+    finalised_at: datetime | None = None
 
     @property
     def network_transaction_id(self) -> str | None:

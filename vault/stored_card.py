@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from vault.card import Expiry
 
@@ -53,6 +53,23 @@ class Storage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BrandChoice:
+    """Which network of a co-badged card the buyer wants: the brand's, or the region's (antom-api.md 5.7); never both.
+
+    False where nothing was chosen, and the gateway chooses.
+    """
+
+    brand: str | None = None
+    region: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.brand is not None or self.region is not None
+
+
+NO_CHOICE: Final = BrandChoice()
+
+
+@dataclass(frozen=True, slots=True)
 class CardFace:
     """What may be shown of a card, and its keyed fingerprint."""
 
@@ -83,6 +100,7 @@ class StoredCard:
     updated_at: datetime
     read_at: datetime
     secrets: Mapping[SecretKind, bytes]
+    choice: BrandChoice = NO_CHOICE
 
     @property
     def status(self) -> CardStatus:

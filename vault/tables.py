@@ -94,6 +94,15 @@ def _card_face(*, nullable: bool) -> list[Column[Any]]:
     ]
 
 
+def _brand_choice() -> list[Column[Any] | CheckConstraint]:
+    """Give the network that the buyer chose of a co-badged card: by its brand, or by its region."""
+    return [
+        column("selected_brand", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
+        column("selected_region", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
+        CheckConstraint("selected_brand is null or selected_region is null", name="one_choice"),
+    ]
+
+
 card = Table(
     "card",
     metadata,
@@ -108,6 +117,7 @@ card = Table(
     column("network_transaction_id", Text, DataClass.GATEWAY_RESULT, nullable=True),
     column("metadata", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
     column("consent", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
+    *_brand_choice(),
     created_at(),
     created_at("updated_at"),
     PrimaryKeyConstraint("merchant_id", "id"),
@@ -182,6 +192,7 @@ payment = Table(
     column("mandate_id", Text, DataClass.OUR_ID, nullable=True),
     column("authentication", JSONB, DataClass.GATEWAY_RESULT, nullable=True),
     column("redirected", Boolean, DataClass.OPERATIONAL, server_default=text("false")),
+    *_brand_choice(),
     created_at(),
     created_at("updated_at"),
     PrimaryKeyConstraint("merchant_id", "id"),

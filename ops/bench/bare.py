@@ -27,7 +27,7 @@ from vault.roles import APP
 from vault.settings import Settings, load_settings
 from vault.store import cards
 from vault.store.cards import Page
-from vault.wire.requests import StoreCardRequest
+from vault.wire.cards import StoreCardRequest
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 SHOP_FILE: Final = "BENCH_SHOP"

@@ -19,7 +19,8 @@ from vault.auth import Caller
 from vault.ids import Prefix, new_id
 from vault.services import Services, running_services
 from vault.settings import Settings
-from vault.wire.requests import StoreCardRequest, StoredCardPaymentRequest
+from vault.wire.cards import StoreCardRequest
+from vault.wire.requests import StoredCardPaymentRequest
 
 _CARDS: Final = 200
 _REQUEST_ID: Final = "bench-first"

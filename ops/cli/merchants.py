@@ -41,6 +41,16 @@ def _defaults(command: _Command) -> _Command:
             type=click.Choice(["yes", "no"]),
             help="Whether mandates are charged on cards whose expiry has passed.",
         ),
+        click.option(
+            "--cavv-spelling",
+            type=click.Choice(["cavv", "caav"]),
+            help="How the gateway is told the authentication value of 3DS that was done elsewhere.",
+        ),
+        click.option(
+            "--card-brand-spelling",
+            type=click.Choice(["selectedCardBrand", "selectedCardBrands"]),
+            help="How the gateway is told the brand that the buyer chose.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

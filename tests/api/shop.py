@@ -160,3 +160,10 @@ class Sql:
     async def alarms(self) -> set[str]:
         """Give the codes of the alarms that were raised."""
         return {row["code"] for row in await self.rows("select code from vault.alarm")}
+
+
+async def configure(sql: Sql, setting: str, value: str) -> None:
+    """Change a setting of every merchant; `value` is JSON."""
+    await sql.change(
+        "update vault.merchant set settings = settings || jsonb_build_object($1::text, $2::jsonb)", setting, value
+    )

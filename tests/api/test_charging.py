@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.gateway import IN_PROCESS, SUCCESS, UNKNOWN_ORDER, Puppet, failure
-from tests.api.shop import BUYER, Sql, of_tenant, paid, payment, problem, shown, stored
+from tests.api.shop import BUYER, Sql, configure, of_tenant, paid, payment, problem, shown, stored
 from tests.api.subscriptions import (
     NTID,
     attempt,
@@ -18,7 +18,7 @@ from tests.api.subscriptions import (
     shown_mandate,
     subscribed,
 )
-from tests.api.test_mandates import configure, on_payment
+from tests.api.test_mandates import on_payment
 from tests.canary import CVV_CANARY, VISA_CANARY
 from tests.installation import Installation
 

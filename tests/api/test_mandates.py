@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.gateway import IN_PROCESS, SUCCESS, TOKEN, Puppet
-from tests.api.shop import BUYER, Sql, card_on_file, of_tenant, paid, paid_on_file, payment, problem, stored
+from tests.api.shop import BUYER, Sql, card_on_file, configure, of_tenant, paid, paid_on_file, payment, problem, stored
 from tests.api.subscriptions import (
     CONSENT,
     IMPORTED,
@@ -32,13 +32,6 @@ AUTHENTICATED = {"threeDSVersion": "2.2.0", "eci": "05", "dsTransactionId": "6f1
 def on_payment(view: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Give the body of a mandate that rests on a payment."""
     return consent(cardId=view["card"]["cardId"], initialPaymentId=view["paymentId"], imported=None, **changes)
-
-
-async def configure(sql: Sql, setting: str, value: str) -> None:
-    """Change a setting of every merchant; `value` is JSON."""
-    await sql.change(
-        "update vault.merchant set settings = settings || jsonb_build_object($1::text, $2::jsonb)", setting, value
-    )
 
 
 def answers(puppet: Puppet, **info: Any) -> None:

@@ -11,7 +11,9 @@ from typing import Any, Final, TypeAlias, assert_never
 from vault.card import CardToken, Cvv, Expiry, Pan
 from vault.merchant import MerchantSettings
 from vault.payment import Payment
-from vault.wire.requests import CardField, PaymentRequest
+from vault.stored_card import NO_CHOICE, BrandChoice
+from vault.wire.cards import CardField
+from vault.wire.requests import PaymentRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class PayCall:
     defaults: MerchantSettings
     notify_url: str
     buyer: str | None
+    choice: BrandChoice = NO_CHOICE
     series: Series | None = None
 
 
@@ -99,12 +102,10 @@ def _order(call: PayCall) -> dict[str, Any]:
 def _method(call: PayCall) -> dict[str, Any]:
     sent = call.request
     details: dict[str, Any] = {
+        **_authentication(sent, call.defaults),
         **_present(
-            is3DSAuthentication=sent.is_3ds_authentication,
-            enableAuthenticationUpgrade=sent.enable_authentication_upgrade,
-            mpiData=sent.mpi_data and sent.mpi_data.wire(),
-            selectedCardBrand=sent.selected_card_brand,
-            paymentMethodRegion=sent.payment_method_region,
+            **{call.defaults.card_brand_spelling: call.choice.brand},
+            paymentMethodRegion=call.choice.region,
             billingAddress=sent.billing_address and sent.billing_address.wire(),
         ),
         **_extra_verification(sent),
@@ -129,6 +130,18 @@ def _method(call: PayCall) -> dict[str, Any]:
     if cvv is not None:
         details["cvv"] = cvv.reveal()
     return {**method, "paymentMethodMetaData": details}
+
+
+def _authentication(request: PaymentRequest, defaults: MerchantSettings) -> dict[str, Any]:
+    """Give the flags as they came, or the merchant's own 3-D Secure, beside which the gateway must do none (5.6)."""
+    if request.mpi_data is None:
+        return _present(
+            is3DSAuthentication=request.is_3ds_authentication,
+            enableAuthenticationUpgrade=request.enable_authentication_upgrade,
+        )
+    own = request.mpi_data.wire()
+    own[defaults.cavv_spelling] = own.pop("cavv")
+    return {"is3DSAuthentication": False, "enableAuthenticationUpgrade": False, "mpiData": own}
 
 
 def _typed_card(card: CardField) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class Charging:
             merchant.settings,
             self._ahead.notify_url(wanted.account),
             card.buyer,
+            draft.choice,
             Series(mandate.recurring_type.value, mandate.network_transaction_id or ""),
         )
 

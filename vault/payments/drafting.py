@@ -89,6 +89,7 @@ class Drafter:
             face=face,
             consent=consent_evidence(request.consent),
             secrets=secrets,
+            choice=request.choice,
         )
 
     async def stored_card(
@@ -107,6 +108,7 @@ class Drafter:
             secrets={},
             card_status=card.stored_status,
             mandate_id=mandate_id,
+            choice=request.choice or card.choice,
         )
 
     async def _common(self, asked: Asked, request: PaymentRequest, payment_id: str) -> dict[str, Any]:

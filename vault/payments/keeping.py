@@ -121,6 +121,7 @@ class Keeper:
             issuing_country=_info(payment, "issuingCountry"),
             funding=_info(payment, "funding"),
             network_transaction_id=plan.network_transaction_id or _info(payment, "networkTransactionId"),
+            choice=payment.choice,
         )
         storage = Storage.of(frozenset(plan.secrets))
         event = Event(
@@ -148,6 +149,7 @@ class Keeper:
             funding=_info(payment, "funding"),
             network_transaction_id=plan.network_transaction_id or _info(payment, "networkTransactionId"),
             consent=payment.consent,
+            choice=payment.choice or None,
         )
         await cards.update(transaction, card, change)
         storage = Storage.of(frozenset(card.secrets) | frozenset(plan.secrets))

@@ -44,9 +44,8 @@ class Payments:
         check_policy(self._tools.policy, request.card.card_no)
         tokenize = request.store_card is not None and request.store_card.at_gateway
         instrument = NewCardInstrument(request.card, tokenize=tokenize)
-        call = PayCall(
-            request, instrument, account.merchant.settings, self._ahead.notify_url(account), request.buyer_id
-        )
+        settings, notify_url = account.merchant.settings, self._ahead.notify_url(account)
+        call = PayCall(request, instrument, settings, notify_url, request.buyer_id, request.choice)
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(REPEATS):
             draft = await self._tools.drafter.new_card(asked, request)
@@ -70,7 +69,8 @@ class Payments:
             credential = credential_of(card)
             draft = await self._tools.drafter.stored_card(asked, request, card, credential, mandate_id=None)
             instrument = await self._ahead.instrument(caller, card, credential, request.cvv)
-            call = PayCall(request, instrument, account.merchant.settings, self._ahead.notify_url(account), card.buyer)
+            settings, notify_url = account.merchant.settings, self._ahead.notify_url(account)
+            call = PayCall(request, instrument, settings, notify_url, card.buyer, draft.choice)
             paid = await self._ahead.write_and_send(asked, draft, (account, call, deadline))
             if paid is not None:
                 return paid

@@ -11,8 +11,8 @@ from vault.cursors import DEFAULT_PAGE, LARGEST_PAGE
 from vault.routes.access import OUR_ID, CardsReader, CardsWriter, services_of
 from vault.routes.views import CardPage, CardView
 from vault.strict_json import StrictRoute
+from vault.wire.cards import StoreCardRequest, UpdateCardRequest
 from vault.wire.fields import MERCHANTS_ID
-from vault.wire.requests import StoreCardRequest, UpdateCardRequest
 
 router = APIRouter(prefix="/v1", tags=["cards"], route_class=StrictRoute)
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from vault.payment import Payment, Status
-from vault.rules.declines import NOT_SENT, DeclineCategory, Retry, decline_for
+from vault.payments.teaching import reading_of
+from vault.rules.declines import DeclineCategory, Retry
 from vault.stored_card import StoredCard
 from vault.wire.orders import AmountField
 
@@ -37,6 +38,8 @@ class CardView(View):
     issuing_country: str | None
     funding: str | None
     is_default: bool
+    selected_card_brand: str | None
+    payment_method_region: str | None
     metadata: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
@@ -58,6 +61,8 @@ class CardView(View):
             issuing_country=card.issuing_country,
             funding=card.funding,
             is_default=card.is_default,
+            selected_card_brand=card.choice.brand,
+            payment_method_region=card.choice.region,
             metadata=dict(card.metadata) if card.metadata is not None else None,
             created_at=card.created_at,
             updated_at=card.updated_at,
@@ -161,7 +166,7 @@ class PaymentView(View):
                 result_message=result.message if result else None,
             ),
             payment_result_info=dict(payment.result_info),
-            declined=_declined(payment),
+            declined=_declined(payment, card),
             cancel_requested=payment.cancel_requested_at is not None,
             authorisation_expires_at=payment.authorisation_expires_at,
             metadata=dict(payment.metadata) if payment.metadata is not None else None,
@@ -196,10 +201,11 @@ def _captures(payment: Payment) -> list[CaptureView]:
     ]
 
 
-def _declined(payment: Payment) -> DeclinedView | None:
+def _declined(payment: Payment, card: StoredCard | None) -> DeclinedView | None:
     if payment.nobody_there and payment.status in {Status.CANCELLED, Status.PROCESSING}:
         return DeclinedView(category=DeclineCategory.AUTHENTICATION_REQUIRED, retry=Retry.AUTHENTICATE)
-    if payment.status is not Status.FAIL:
+    reading = reading_of(payment, card)
+    if reading is None:
         return None
-    decline = decline_for(NOT_SENT if payment.not_sent else payment.result.code if payment.result else "")
-    return DeclinedView(category=decline.category, retry=decline.retry)
+    until = payment.finalised_at + reading.wait if payment.finalised_at and reading.wait else None
+    return DeclinedView(category=reading.category, retry=reading.retry, not_before=until)

@@ -16,15 +16,16 @@ from vault.audit.events import Event
 from vault.card import Expiry
 from vault.db import Session, Transaction
 from vault.store.audit import encoded
-from vault.store.columns import FACE_COLUMNS, face_of, face_values, json_text, keys_active
-from vault.stored_card import CardFace, CardStatus, SecretKind, StoredCard
+from vault.store.columns import FACE_COLUMNS, choice_of, face_of, face_values, json_text, keys_active
+from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus, SecretKind, StoredCard
 
 Secrets = Mapping[SecretKind, Envelope]
 
 _OF_CARD = "from vault.card_secret s where s.merchant_id = c.merchant_id and s.card_id = c.id"
 _SELECT = f"""
 select c.merchant_id, c.id, c.buyer, {FACE_COLUMNS}, c.issuing_country, c.funding, c.status, c.is_default,
-    c.network_transaction_id, c.metadata, c.created_at, c.updated_at, clock_timestamp() as read_at,
+    c.network_transaction_id, c.metadata, c.selected_brand, c.selected_region, c.created_at,
+    c.updated_at, clock_timestamp() as read_at,
     coalesce((select array_agg(s.kind order by s.kind) {_OF_CARD}), '{{}}') as kinds,
     coalesce((select array_agg(s.envelope order by s.kind) {_OF_CARD}), '{{}}') as envelopes
 from vault.card c
@@ -33,8 +34,9 @@ _LOCKED = {False: "", True: " for update of c"}
 _INSERT = f"""
 with ins as (
     insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
-        network_transaction_id, metadata, consent)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb
+        network_transaction_id, metadata, consent, selected_brand, selected_region)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb,
+        $24, $25
     where {keys_active("$19::bytea[] || $23::bytea[]")}
     on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
     returning id
@@ -59,7 +61,8 @@ select count(*) = cardinality($3::text[]) from put
 """
 _DELETE = """
 update vault.card set status = 'DELETED', buyer = null, fingerprint = null, fingerprint_key_id = null,
-    is_default = false, metadata = null, consent = null, network_transaction_id = null, updated_at = clock_timestamp()
+    is_default = false, metadata = null, consent = null, network_transaction_id = null, selected_brand = null,
+    selected_region = null, updated_at = clock_timestamp()
 where merchant_id = $1 and id = any($2) and status <> 'DELETED'
 """
 
@@ -79,6 +82,7 @@ class NewCard:
     issuing_country: str | None = None
     funding: str | None = None
     network_transaction_id: str | None = None
+    choice: BrandChoice = NO_CHOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class CardChange:
-    """New values of a card; None leaves a value as it is."""
+    """New values of a card; None leaves a value as it is, an empty choice takes the present one away."""
 
     expiry: Expiry | None = None
     is_default: bool | None = None
@@ -101,6 +105,7 @@ class CardChange:
     network_transaction_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     consent: Mapping[str, Any] | None = None
+    choice: BrandChoice | None = None
 
     @property
     def empty(self) -> bool:
@@ -140,6 +145,7 @@ def _card(row: asyncpg.Record) -> StoredCard:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         read_at=row["read_at"],
+        choice=choice_of(row),
         secrets=dict(zip(map(SecretKind, row["kinds"]), row["envelopes"], strict=True)),
     )
 
@@ -168,6 +174,8 @@ async def insert(session: Session, card: NewCard, event: Event, *, also_active: 
         envelopes,
         *encoded(event),
         list(also_active),
+        card.choice.brand,
+        card.choice.region,
     )
     assert row is not None  # noqa: S101 - a select without a table gives one row
     return Inserted(row["created"], row["keys_active"])
@@ -243,7 +251,9 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
         "is_default = coalesce($5, is_default), status = coalesce($6, status), "
         "issuing_country = coalesce($7, issuing_country), funding = coalesce($8, funding), "
         "network_transaction_id = coalesce($9, network_transaction_id), metadata = coalesce($10::jsonb, metadata), "
-        "consent = coalesce($11::jsonb, consent), updated_at = clock_timestamp() where merchant_id = $1 and id = $2",
+        "consent = coalesce($11::jsonb, consent), selected_brand = case when $12 then $13 else selected_brand end, "
+        "selected_region = case when $12 then $14 else selected_region end, "
+        "updated_at = clock_timestamp() where merchant_id = $1 and id = $2",
         card.merchant_id,
         card.id,
         change.expiry and change.expiry.month,
@@ -255,6 +265,9 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
         change.network_transaction_id,
         json_text(change.metadata),
         json_text(change.consent),
+        change.choice is not None,
+        change.choice.brand if change.choice else None,
+        change.choice.region if change.choice else None,
     )
 
 

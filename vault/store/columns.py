@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from vault.card import Expiry
-from vault.stored_card import CardFace
+from vault.stored_card import BrandChoice, CardFace
 
 FACE_COLUMNS = "brand, masked, bin, last_four, expiry_month, expiry_year, fingerprint, fingerprint_key_id"
 
@@ -50,6 +50,11 @@ def face_of(row: asyncpg.Record) -> CardFace:
         row["fingerprint"],
         row["fingerprint_key_id"],
     )
+
+
+def choice_of(row: asyncpg.Record) -> BrandChoice:
+    """Give the network that a card's or a payment's row says was chosen."""
+    return BrandChoice(row["selected_brand"], row["selected_region"])
 
 
 def json_text(value: Mapping[str, Any] | None) -> str | None:

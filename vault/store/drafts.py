@@ -15,7 +15,7 @@ from vault.payment import Credential, Kind, StoreCard, StoreState
 from vault.store.audit import encoded
 from vault.store.cards import Secrets, secret_arrays
 from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
-from vault.stored_card import CardFace, CardStatus
+from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus
 
 _BEGIN = f"""
 with usable as (
@@ -24,10 +24,11 @@ with usable as (
 ), ins as (
     insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
         buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
-        metadata, consent, send_deadline, expires_at, mandate_id, authentication)
+        metadata, consent, send_deadline, expires_at, mandate_id, authentication, selected_brand, selected_region)
     select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
         $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
-        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes'), $35, $36::jsonb
+        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes'), $35, $36::jsonb,
+        $37, $38
     from usable where keys and card
     on conflict (merchant_id, request_id) do nothing
     returning id, send_deadline
@@ -71,6 +72,7 @@ class Draft:
     card_status: CardStatus | None = None
     mandate_id: str | None = None
     authentication: dict[str, Any] | None = None
+    choice: BrandChoice = NO_CHOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ async def begin(session: Session, draft: Draft, event: Event) -> Begun:
         *encoded(event),
         draft.mandate_id,
         json_text(draft.authentication),
+        draft.choice.brand,
+        draft.choice.region,
     )
     assert row is not None  # noqa: S101 - a select from a one-row CTE
     return Begun(row["created"], row["keys_active"], row["card_usable"])

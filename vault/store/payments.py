@@ -23,7 +23,7 @@ from vault.payment import (
     StoreState,
 )
 from vault.store.cards import Page
-from vault.store.columns import face_of, json_text
+from vault.store.columns import choice_of, face_of, json_text
 
 _SELECT = """
 select p.*, clock_timestamp() as read_at, (select coalesce(jsonb_agg(jsonb_build_object(
@@ -71,6 +71,8 @@ def _payment(row: asyncpg.Record) -> Payment:
         mandate_id=row["mandate_id"],
         authentication=row["authentication"],
         redirected=row["redirected"],
+        choice=choice_of(row),
+        finalised_at=row["finalised_at"],
     )
 
 

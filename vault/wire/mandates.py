@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from vault.mandate import RecurringType
+from vault.wire.cards import ConsentField
 from vault.wire.fields import Code, Moment, Reference, Wire, refusal
 from vault.wire.orders import AmountField
-from vault.wire.requests import ConsentField, PaymentRequest
+from vault.wire.requests import PaymentRequest
 
 _LONGEST_INTERVAL: Final = 3660
 _OF_THE_BUYER: Final = frozenset({"cvv", "is3DSAuthentication", "enableAuthenticationUpgrade", "mpiData"})

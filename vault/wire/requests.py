@@ -6,23 +6,18 @@ It refuses to know what is done with them. Invariant: a card number, a CVV and a
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 
-from vault.card import Expiry
 from vault.payment import StoreCard
+from vault.wire.cards import BrandChoiceFields, CardField, ConsentField
 from vault.wire.fields import (
-    CardNumberField,
     Code,
     CvvField,
-    IpAddress,
     Metadata,
-    MethodRegion,
     Moment,
     PinDigitsField,
     Reference,
     Region,
-    Text64,
-    TwoDigits,
     Typed,
     Url,
     Wire,
@@ -33,99 +28,32 @@ from vault.wire.orders import (
     AmountField,
     CreditPayPlanField,
     EnvField,
-    NamesField,
     OrderField,
     SettlementField,
 )
 
 
-class CardholderName(NamesField):
-    """The name on the card."""
-
-    first_name: Text64
-    last_name: Text64
-
-
-class CardField(Wire):
-    """A card as the buyer typed it."""
-
-    card_no: CardNumberField
-    cvv: CvvField | None = None
-    expiry_month: TwoDigits
-    expiry_year: TwoDigits
-    cardholder_name: CardholderName | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        try:
-            Expiry.parse(self.expiry_month, self.expiry_year)
-        except ValueError:
-            raise refusal("expiry_invalid") from None
-        if self.cvv is not None and not self.cvv.fits(self.card_no.brand):
-            raise refusal("cvv_invalid")
-        return self
-
-    @property
-    def expiry(self) -> Expiry:
-        """Give month and year as a value."""
-        return Expiry.parse(self.expiry_month, self.expiry_year)
-
-
-class ConsentField(Wire):
-    """What the buyer agreed to; the text itself is not kept, only its hash."""
-
-    text: Annotated[str, Field(min_length=1, max_length=20_000)]
-    accepted_at: Moment
-    client_ip: IpAddress
-
-
-class StoreCardRequest(Wire):
-    """`POST /v1/cards`."""
-
-    reference_buyer_id: Reference
-    card: CardField
-    storage: Literal["VAULT", "GATEWAY"]
-    billing_address: AddressField | None = None
-    is_default: bool = False
-    metadata: Metadata | None = None
-    consent: ConsentField | None = None
-
-
-class UpdateCardRequest(Wire):
-    """`PATCH /v1/cards/{cardId}`: what is absent stays as it is."""
-
-    expiry_month: TwoDigits | None = None
-    expiry_year: TwoDigits | None = None
-    cardholder_name: CardholderName | None = None
-    billing_address: AddressField | None = None
-    is_default: bool | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.expiry_month is None) != (self.expiry_year is None):
-            raise refusal("expiry_incomplete")
-        try:
-            self.expiry  # noqa: B018 - parsed for its error
-        except ValueError:
-            raise refusal("expiry_invalid") from None
-        return self
-
-    @property
-    def expiry(self) -> Expiry | None:
-        """Give the new expiry, if one was sent."""
-        if self.expiry_month is None or self.expiry_year is None:
-            return None
-        return Expiry.parse(self.expiry_month, self.expiry_year)
-
-
 class MpiDataField(Wire):
     """A 3-D Secure result that the merchant obtained elsewhere; `caav` is accepted for `cavv` (antom-api.md 2.1)."""
 
-    three_ds_version: Annotated[Code, Field(alias="threeDSVersion")]
-    eci: Annotated[str, Field(pattern=r"^[0-9]{2}$")]
+    three_ds_version: Annotated[str, Field(alias="threeDSVersion", pattern=r"^[12](\.[0-9]{1,2}){1,3}$")]
+    eci: Literal["00", "01", "02", "04", "05", "06", "07"]
     cavv: Annotated[Typed, Field(validation_alias=AliasChoices("cavv", "caav"), serialization_alias="cavv")]
     ds_transaction_id: Code | None = None
     credential_type: Literal["PAN", "NETWORK_TOKEN"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_what_is_absent(cls, sent: Any) -> Any:
+        # A default that a validator refuses would not be named as the API names it.
+        return {"dsTransactionId": None, **sent} if isinstance(sent, dict) else sent
+
+    @field_validator("ds_transaction_id")
+    @classmethod
+    def _comes_with_version_2(cls, value: str | None, sent: ValidationInfo) -> str | None:
+        if value is None and str(sent.data.get("three_ds_version")).startswith("2"):
+            raise refusal("missing")
+        return value
 
 
 class ExtraVerificationField(Wire):
@@ -138,11 +66,7 @@ class ExtraVerificationField(Wire):
     card_password_digest: PinDigitsField | None = None
 
 
-def _single(value: object) -> object:
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-class PaymentRequest(Wire):
+class PaymentRequest(BrandChoiceFields):
     """What every kind of payment may say."""
 
     payment_request_id: Reference
@@ -158,18 +82,17 @@ class PaymentRequest(Wire):
     is_3ds_authentication: Annotated[bool | None, Field(alias="is3DSAuthentication")] = None
     enable_authentication_upgrade: bool | None = None
     mpi_data: MpiDataField | None = None
-    selected_card_brand: Annotated[
-        Code | None,
-        Field(
-            validation_alias=AliasChoices("selectedCardBrand", "selectedCardBrands"),
-            serialization_alias="selectedCardBrand",
-        ),
-        BeforeValidator(_single),
-    ] = None
-    payment_method_region: MethodRegion | None = None
     credit_pay_plan: CreditPayPlanField | None = None
     extra_verification: ExtraVerificationField | None = None
     metadata: Metadata | None = None
+
+    @field_validator("mpi_data")
+    @classmethod
+    def _authenticates_once(cls, value: MpiDataField | None, sent: ValidationInfo) -> MpiDataField | None:
+        flags = ("is_3ds_authentication", "enable_authentication_upgrade")
+        if value is not None and any(sent.data.get(flag) for flag in flags):
+            raise refusal("contradictory")
+        return value
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Give the merchant's own ids with their pointers: they may look like card numbers by chance."""
