@@ -7,7 +7,7 @@ opens nothing and reads nothing.
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from fastapi import FastAPI, Request, Response
 
@@ -22,6 +22,11 @@ from vault.routes import access, cards, gateway, health, mandates, payments
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.store import audit
+
+_ROUTERS: Final = (
+    *(cards.hot, payments.hot, mandates.hot),
+    *(cards.router, payments.router, mandates.router, gateway.router, health.router),
+)
 
 Opening: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
@@ -43,11 +48,11 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
         openapi_url="/openapi.json",
         docs_url=None if settings.in_production else "/docs",
         redoc_url=None,
-        generate_unique_id_function=openapi.operation_id,
         lifespan=lifespan,
     )
-    for module in (cards, payments, mandates, gateway, health):
-        app.include_router(module.router)
+    # In this order they are tried. Included routers would look for each route twice.
+    for router in _ROUTERS:
+        app.router.routes.extend(router.routes)
     problems.install(app)
     openapi.install(app)
     app.add_exception_handler(KeysError, _keys_failed)

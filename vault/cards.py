@@ -37,8 +37,9 @@ from vault.errors import (
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
-from vault.store import audit, cards, mandates, payments, waiting
-from vault.store.cards import CardChange, NewCard, Page
+from vault.store import audit, cards, mandates, new_cards, payments, waiting
+from vault.store.cards import CardChange, Page
+from vault.store.new_cards import NewCard
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
 from vault.wire.cards import StoreCardRequest, UpdateCardRequest
 
@@ -102,15 +103,14 @@ class Cards:
             EventType.CARD_STORED, caller.origin, caller.merchant_id, (card_id,), details={"storage": Storage.VAULT}
         )
         async with self._database.session() as session:
-            done = await cards.insert(session, new, event, also_active=[prints[0].key_id])
-            if not done.created:
-                if not done.keys_active:
-                    self._forget_keys(caller.merchant_id)
-                return None
-            card = await cards.find(session, caller.merchant_id, card_id)
-        if card is not None and request.is_default:
-            card = await self._change(caller.origin, card, CardChange(is_default=True))
-        return Kept(card, created=True) if card else None
+            done = await new_cards.insert(session, new, event, also_active=[prints[0].key_id])
+        if done.card is None:
+            if not done.keys_active:
+                self._forget_keys(caller.merchant_id)
+            return None
+        if not request.is_default:
+            return Kept(done.card, created=True)
+        return Kept(await self._change(caller.origin, done.card, CardChange(is_default=True)), created=True)
 
     async def _known(self, caller: Caller, request: StoreCardRequest, prints: list[Fingerprint]) -> StoredCard | None:
         async with self._database.session() as session:

@@ -31,12 +31,6 @@ def install(app: FastAPI) -> None:
     app.openapi = lambda: app.openapi_schema or _made(app)  # type: ignore[method-assign] # the framework's way to do it
 
 
-def operation_id(route: APIRoute) -> str:
-    """Name an operation after its function, in camelCase."""
-    first, *rest = route.name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 def _made(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     components = document.setdefault("components", {})

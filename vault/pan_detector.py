@@ -18,8 +18,9 @@ Path: TypeAlias = tuple[str | int, ...]
 _SHORTEST: Final = 13
 _LONGEST: Final = 19
 _DETECTABLE: Final = frozenset(range(_SHORTEST, _LONGEST + 1))
-_ENOUGH_DIGITS: Final = re.compile(r"[0-9](?:[ -]?[0-9]){12}")
-_ENOUGH_BYTES: Final = re.compile(rb"[0-9](?:[ -]?[0-9]){12}")
+_ENOUGH: Final = b"0" * _SHORTEST
+_SEPARATORS: Final = b" -"
+_DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(octet) in "0123456789" else ord(".") for octet in range(256))
 _RUN: Final = re.compile(r"[0-9]++(?:[ -][0-9]++)*+")
 _GROUP: Final = re.compile(r"[0-9]+")
 
@@ -45,7 +46,7 @@ def maybe_pan(data: bytes) -> bool:
 
     The serialiser must not have written digits as escape sequences; ours never does.
     """
-    return _ENOUGH_BYTES.search(data) is not None
+    return _ENOUGH in data.translate(_DIGITS_AS_ZEROS, _SEPARATORS)
 
 
 def walk(value: Json, exempt: Callable[[Path], bool]) -> Iterator[str]:
@@ -88,9 +89,12 @@ def _pointer(path: Path) -> str:
 
 def _hits(text: str) -> Iterator[tuple[int, int]]:
     """Find every sequence of whole groups that is a card number; sequences may overlap."""
-    if _ENOUGH_DIGITS.search(text) is not None:
-        for run in _RUN.finditer(text):
-            yield from _hits_in_run(text, [group.span() for group in _GROUP.finditer(text, *run.span())])
+    if not maybe_pan(text.encode(errors="surrogatepass")):
+        return
+    for run in _RUN.finditer(text):
+        start, end = run.span()
+        if end - start >= _SHORTEST:
+            yield from _hits_in_run(text, [group.span() for group in _GROUP.finditer(text, start, end)])
 
 
 def _hits_in_run(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

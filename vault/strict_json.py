@@ -154,6 +154,10 @@ class StrictRequest(Request):
 class StrictRoute(APIRoute):
     """The route class of every route: bodies come through `read_object`, answers go through the response guard."""
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        """Name the operation after its function, in camelCase, whatever the framework would have named it."""
+        super().__init__(*args, **settings | {"generate_unique_id_function": _operation_id})
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the framework's handler.
 
@@ -170,3 +174,8 @@ class StrictRoute(APIRoute):
             return await guard_response(request, await handle(read))
 
         return strict
+
+
+def _operation_id(route: APIRoute) -> str:
+    first, *rest = route.name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -154,3 +154,8 @@ async def test_defaults_chosen_at_once_leave_one_default(vault: Installation, sq
     answers = await asyncio.gather(*(vault.api.post("/v1/cards", json=body) for body in bodies))
     assert {answer.status_code for answer in answers} <= {200, 201}
     assert await sql.value("select count(*) from vault.card where is_default") == 1
+
+
+async def test_a_request_without_a_body_is_told_that_it_is_missing(vault: Installation) -> None:
+    body = problem(await vault.api.post("/v1/cards"), 422, "request_invalid")
+    assert body["errors"] == [{"pointer": "", "code": "missing"}]

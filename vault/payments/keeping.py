@@ -18,8 +18,9 @@ from vault.errors import IntegrityFailure
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.payment import Evidence, Payment, Status, StoreState
-from vault.store import audit, cards, waiting
-from vault.store.cards import CardChange, NewCard
+from vault.store import audit, cards, new_cards, waiting
+from vault.store.cards import CardChange
+from vault.store.new_cards import NewCard
 from vault.stored_card import CardFace, CardStatus, SecretKind, Storage, StoredCard
 
 
@@ -131,8 +132,8 @@ class Keeper:
             (plan.card_id, payment.id),
             details={"storage": storage},
         )
-        done = await cards.insert(transaction, new, event)
-        if not done.created:
+        done = await new_cards.insert(transaction, new, event)
+        if done.card is None:
             self._keyring.forget(payment.merchant_id, Purpose.CARD)
             raise PlanOutdated
 

@@ -20,6 +20,8 @@ from vault.store import audit
 
 # What an id of ours in a path can be made of; anything else that is like one is simply not found.
 OUR_ID: Final = r"^[\x21-\x7e]+$"
+# What an admitted caller is told about objects out of reach: each is on record as a denial.
+UNREACHABLE: Final = (NotFound, CardDeleted, Forbidden)
 
 
 def services_of(request: Request) -> Services:
@@ -56,6 +58,15 @@ class Access(SecurityBase):
 
     async def __call__(self, request: Request) -> AsyncIterator[Caller]:
         """Admit the caller; an object that is not the caller's counts as an attempt to get at it."""
+        caller = await self.admit(request)
+        try:
+            yield caller
+        except UNREACHABLE as error:
+            await record_denial(request, caller.merchant_id, caller.origin, error.code)
+            raise
+
+    async def admit(self, request: Request) -> Caller:
+        """Give the caller, or record the denial and raise it."""
         request_id = request_id_of(request.scope)
         outcome = await services_of(request).authenticator.admit(
             request.headers.get("authorization"), self.scopes, address_of(request), request_id
@@ -63,11 +74,7 @@ class Access(SecurityBase):
         if isinstance(outcome, Refused):
             await record_denial(request, outcome.merchant_id, outcome.origin, outcome.reason)
             raise outcome.error
-        try:
-            yield outcome
-        except (NotFound, CardDeleted, Forbidden) as error:
-            await record_denial(request, outcome.merchant_id, outcome.origin, error.code)
-            raise
+        return outcome
 
 
 CardsReader = Annotated[Caller, Depends(Access(Scope.CARDS_READ), scope="function")]

@@ -10,12 +10,14 @@ from fastapi import APIRouter, Path, Request, Response
 from vault.cursors import DEFAULT_PAGE
 from vault.routes.access import OUR_ID, Charger, MandatesReader, MandatesWriter, services_of
 from vault.routes.cards import CardId, Cursor, Limit
+from vault.routes.direct import DirectRoute
 from vault.routes.mandate_views import MandatePage, MandateView
 from vault.routes.payments import OPEN, shown
 from vault.routes.views import PaymentView
 from vault.strict_json import StrictRoute
 from vault.wire.mandates import MandatePaymentRequest, MandateRequest
 
+hot = APIRouter(prefix="/v1", tags=["mandates"], route_class=DirectRoute)
 router = APIRouter(prefix="/v1", tags=["mandates"], route_class=StrictRoute)
 
 MandateId = Annotated[str, Path(alias="mandateId", max_length=64, pattern=OUR_ID)]
@@ -62,7 +64,7 @@ async def list_card_mandates(
     )
 
 
-@router.post("/mandates/{mandateId}/payments", status_code=201, responses=OPEN)
+@hot.post("/mandates/{mandateId}/payments", status_code=201, responses=OPEN)
 async def charge_mandate(
     request: Request, response: Response, mandate_id: MandateId, body: MandatePaymentRequest, caller: Charger
 ) -> PaymentView:

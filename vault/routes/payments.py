@@ -14,18 +14,20 @@ from vault.payment import Payment
 from vault.payments.writing_ahead import Paid
 from vault.routes.access import OUR_ID, PaymentsReader, PaymentsWriter, services_of
 from vault.routes.cards import CardId
+from vault.routes.direct import DirectRoute
 from vault.routes.views import PaymentPage, PaymentView
 from vault.store.payments import PaymentFilter
 from vault.strict_json import StrictRoute
 from vault.wire.requests import CancelRequest, CardPaymentRequest, PaymentQuery, StoredCardPaymentRequest
 
+hot = APIRouter(prefix="/v1", tags=["payments"], route_class=DirectRoute)
 router = APIRouter(prefix="/v1", tags=["payments"], route_class=StrictRoute)
 
 PaymentId = Annotated[str, Path(alias="paymentId", max_length=64, pattern=OUR_ID)]
 OPEN: dict[int | str, dict[str, Any]] = {202: {"model": PaymentView, "description": "The outcome is still open"}}
 
 
-@router.post("/payments", status_code=201, responses=OPEN)
+@hot.post("/payments", status_code=201, responses=OPEN)
 async def pay(request: Request, response: Response, body: CardPaymentRequest, caller: PaymentsWriter) -> PaymentView:
     """Pay with card data, and store the card if wanted."""
     if body.store_card is not None and Scope.CARDS_WRITE not in caller.scopes:
@@ -35,7 +37,7 @@ async def pay(request: Request, response: Response, body: CardPaymentRequest, ca
     )
 
 
-@router.post("/cards/{cardId}/payments", status_code=201, responses=OPEN)
+@hot.post("/cards/{cardId}/payments", status_code=201, responses=OPEN)
 async def pay_with_card(
     request: Request, response: Response, card_id: CardId, body: StoredCardPaymentRequest, caller: PaymentsWriter
 ) -> PaymentView:
@@ -56,7 +58,7 @@ async def cancel_payment(
     return (await _views(request, caller, [payment]))[0]
 
 
-@router.get("/payments/{paymentId}")
+@hot.get("/payments/{paymentId}")
 async def get_payment(request: Request, payment_id: PaymentId, caller: PaymentsReader) -> PaymentView:
     """Show a payment as it stands."""
     payment = await services_of(request).payments.get(caller, payment_id)

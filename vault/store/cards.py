@@ -1,7 +1,7 @@
 """Rows of cards and of what is sealed beside them.
 
-It refuses to know what a card is used for. Invariants: an envelope is inserted only while its key is active; one buyer
-has one live card for one number, by a unique index and not by looking first (design section 5, mechanics of a repeat).
+It refuses to know what a card is used for (cards that are new: `vault.store.new_cards`). Invariants: an envelope is
+replaced only while its key is active; a locked card is read after the wait for its lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,10 @@ from typing import Any
 import asyncpg
 
 from keys.keyring import Envelope
-from vault.audit.events import Event
 from vault.card import Expiry
 from vault.db import Session, Transaction
-from vault.store.audit import encoded
-from vault.store.columns import FACE_COLUMNS, choice_of, face_of, face_values, json_text, keys_active
-from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus, SecretKind, StoredCard
+from vault.store.columns import FACE_COLUMNS, choice_of, face_of, json_text, keys_active
+from vault.stored_card import BrandChoice, CardStatus, SecretKind, StoredCard
 
 Secrets = Mapping[SecretKind, Envelope]
 
@@ -29,25 +27,6 @@ select c.merchant_id, c.id, c.buyer, {FACE_COLUMNS}, c.issuing_country, c.fundin
     coalesce((select array_agg(s.kind order by s.kind) {_OF_CARD}), '{{}}') as kinds,
     coalesce((select array_agg(s.envelope order by s.kind) {_OF_CARD}), '{{}}') as envelopes
 from vault.card c
-"""
-_LOCKED = {False: "", True: " for update of c"}
-_INSERT = f"""
-with ins as (
-    insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
-        network_transaction_id, metadata, consent, selected_brand, selected_region)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb,
-        $24, $25
-    where {keys_active("$19::bytea[] || $23::bytea[]")}
-    on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
-    returning id
-), sec as (
-    insert into vault.card_secret (merchant_id, card_id, kind, envelope, key_id)
-    select $1, ins.id, s.kind, s.envelope, s.key_id
-    from ins, unnest($18::text[], $20::bytea[], $19::bytea[]) as s(kind, envelope, key_id)
-), aud as (
-    insert into vault.audit_pending (event_id, merchant_id, body) select $21, $1, $22 from ins
-)
-select {keys_active("$19::bytea[] || $23::bytea[]")} as keys_active, exists (select 1 from ins) as created
 """
 _PUT_SECRETS = f"""
 with put as (
@@ -65,32 +44,6 @@ update vault.card set status = 'DELETED', buyer = null, fingerprint = null, fing
     selected_region = null, updated_at = clock_timestamp()
 where merchant_id = $1 and id = any($2) and status <> 'DELETED'
 """
-
-
-@dataclass(frozen=True, slots=True)
-class NewCard:
-    """A card to insert, its id chosen and its secrets sealed for that id."""
-
-    merchant_id: str
-    id: str
-    buyer: str
-    face: CardFace
-    secrets: Secrets
-    is_default: bool = False
-    metadata: Mapping[str, Any] | None = None
-    consent: Mapping[str, Any] | None = None
-    issuing_country: str | None = None
-    funding: str | None = None
-    network_transaction_id: str | None = None
-    choice: BrandChoice = NO_CHOICE
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """What an insertion came to; neither: this buyer has the card already."""
-
-    created: bool
-    keys_active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,40 +103,14 @@ def _card(row: asyncpg.Record) -> StoredCard:
     )
 
 
-async def insert(session: Session, card: NewCard, event: Event, *, also_active: Sequence[bytes] = ()) -> Inserted:
-    """Insert a card with its secrets and its event in one statement, unless the buyer has it or a key is retired.
-
-    The keys are those of the secrets, and `also_active`: a number that was fingerprinted just now under a version that
-    has been retired since would make a second card of one that is known by the new version.
-    """
-    kinds, envelopes, key_ids = secret_arrays(card.secrets)
-    row = await session.row(
-        _INSERT,
-        card.merchant_id,
-        card.id,
-        card.buyer,
-        *face_values(card.face),
-        card.issuing_country,
-        card.funding,
-        card.is_default,
-        card.network_transaction_id,
-        json_text(card.metadata),
-        json_text(card.consent),
-        kinds,
-        key_ids,
-        envelopes,
-        *encoded(event),
-        list(also_active),
-        card.choice.brand,
-        card.choice.region,
-    )
-    assert row is not None  # noqa: S101 - a select without a table gives one row
-    return Inserted(row["created"], row["keys_active"])
-
-
 async def find(session: Session, merchant_id: str, card_id: str, *, lock: bool = False) -> StoredCard | None:
-    """Give a merchant's card with its envelopes, also a deleted one; locked until the transaction ends if wanted."""
-    row = await session.row(f"{_SELECT} where c.merchant_id = $1 and c.id = $2{_LOCKED[lock]}", merchant_id, card_id)
+    """Give a merchant's card with its envelopes, also a deleted one; locked until the transaction ends if wanted.
+
+    Locked first and read by a statement of its own: one that waits for a lock reads other tables as they were before.
+    """
+    if lock:
+        await session.rows("select from vault.card where merchant_id = $1 and id = $2 for update", merchant_id, card_id)
+    row = await session.row(f"{_SELECT} where c.merchant_id = $1 and c.id = $2", merchant_id, card_id)
     return _card(row) if row else None
 
 
@@ -206,12 +133,15 @@ async def find_by_fingerprint(
     """Give the buyer's live card with one of these fingerprints; locked if wanted, as `find` does."""
     row = await session.row(
         f"{_SELECT} where c.merchant_id = $1 and c.buyer = $2 and c.fingerprint = any($3) "
-        f"order by c.created_at limit 1{_LOCKED[lock]}",
+        "order by c.created_at limit 1",
         merchant_id,
         buyer,
         list(fingerprints),
     )
-    return _card(row) if row else None
+    if row is None or not lock:
+        return _card(row) if row else None
+    card = await find(session, merchant_id, row["id"], lock=True)
+    return card if card is not None and card.face.fingerprint in fingerprints else None
 
 
 async def of_buyer(session: Session, merchant_id: str, buyer: str, page: Page) -> list[StoredCard]:

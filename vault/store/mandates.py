@@ -125,12 +125,16 @@ async def find(session: Session, merchant_id: str, mandate_id: str) -> Mandate |
 
 
 async def lock(transaction: Transaction, merchant_id: str, mandate_id: str) -> Mandate:
-    """Give a mandate that is there and keep others from changing or charging it until the transaction ends."""
-    row = await transaction.row(
-        f"{_SELECT} where m.merchant_id = $1 and m.id = $2 for update of m", merchant_id, mandate_id
+    """Give a mandate that is there and keep others from changing or charging it until the transaction ends.
+
+    Read as `cards.find` says.
+    """
+    await transaction.rows(
+        "select from vault.mandate where merchant_id = $1 and id = $2 for update", merchant_id, mandate_id
     )
-    assert row is not None  # noqa: S101 - mandates are never deleted
-    return _mandate(row)
+    mandate = await find(transaction, merchant_id, mandate_id)
+    assert mandate is not None  # noqa: S101 - mandates are never deleted
+    return mandate
 
 
 async def find_same(transaction: Transaction, new: NewMandate) -> Mandate | None:

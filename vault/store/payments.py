@@ -114,12 +114,13 @@ async def find_by_gateway_id(session: Session, merchant_id: str, gateway_payment
 
 
 async def lock(transaction: Transaction, merchant_id: str, payment_id: str) -> Payment:
-    """Give a payment and keep others from changing it until the transaction ends."""
-    row = await transaction.row(
-        f"{_SELECT} where p.merchant_id = $1 and p.id = $2 for update of p", merchant_id, payment_id
+    """Give a payment and keep others from changing it until the transaction ends; read as `cards.find` says."""
+    await transaction.rows(
+        "select from vault.payment where merchant_id = $1 and id = $2 for update", merchant_id, payment_id
     )
-    assert row is not None  # noqa: S101 - payments are never deleted
-    return _payment(row)
+    payment = await find(transaction, merchant_id, payment_id)
+    assert payment is not None  # noqa: S101 - payments are never deleted
+    return payment
 
 
 @dataclass(frozen=True, slots=True)
