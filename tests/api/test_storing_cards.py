@@ -36,6 +36,8 @@ async def test_a_new_card_is_shown_masked_in_the_shape_of_the_contract(vault: In
         "expiryYear": "39",
         "issuingCountry": None,
         "funding": None,
+        "selectedCardBrand": None,
+        "paymentMethodRegion": None,
         "isDefault": False,
         "metadata": {"shelf": "a", "loyal": True},
     }
