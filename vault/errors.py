@@ -14,7 +14,8 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
     ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
-    │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing
+    │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
+    │   in vault.asking_errors: RegionExcluded
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded
 """
@@ -51,6 +52,7 @@ class FieldCode(StrEnum):
     BUYER_ABSENT = "buyer_absent"
     MANDATE_SOURCE = "mandate_source"
     CONTRADICTORY = "contradictory"
+    REGION_EXCLUDED = "region_excluded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ KEYS: Final = frozenset({
     "endpoint_id",
     "method", "route", "status", "duration_ms", "code", "reason", "operation", "outcome", "state", "purpose",
     "pointers", "attempt", "count", "size", "seconds", "sqlstate", "constraint", "result_code", "loop",
-    "error", "causes", "places", "function", "version", "environment", "host", "port", "process",
+    "error", "causes", "places", "function", "feature", "version", "environment", "host", "port", "process",
 })  # fmt: skip
 
 WITHHELD: Final = "[withheld]"

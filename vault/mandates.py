@@ -29,9 +29,10 @@ from vault.mandate_errors import (
     NetworkTransactionIdMissing,
 )
 from vault.payment import Kind, Payment, Status
-from vault.payments.charging import check_region
 from vault.payments.drafting import amount_of
+from vault.payments.preconditions import check_region
 from vault.payments.writing_ahead import Tools
+from vault.rules.regions import Feature
 from vault.store import audit, cards, mandates, payments
 from vault.store.cards import Page
 from vault.store.mandates import NewMandate
@@ -80,7 +81,7 @@ class Mandates:
             raise CardDisabled
         limits = _limits(request, card)
         basis = await self._basis(caller, account, card, request)
-        excluded = check_region(account.merchant, basis.region, _INITIAL)
+        excluded = check_region(account.merchant, Feature.MANDATE, basis.region, _INITIAL)
         new = NewMandate(
             caller.merchant_id,
             new_id(Prefix.MANDATE),

@@ -20,7 +20,7 @@ class ReferencePolicy(StrEnum):
 
 
 class RegionPolicy(StrEnum):
-    """What happens when the gateway's documents exclude a card's region from charges without the buyer."""
+    """What happens when the gateway's documents exclude a card's region from what a payment asks for."""
 
     REFUSE = "refuse"
     WARN = "warn"
@@ -49,6 +49,12 @@ class MerchantSettings(Wire):
     merchant_region: Region | None = None
     reference_policy: ReferencePolicy = Field(default=ReferencePolicy.OBSERVE)
     mandate_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    authentication_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    authentication_upgrade_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    mpi_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    card_brand_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    manual_capture_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
+    installments_region_policy: RegionPolicy = Field(default=RegionPolicy.REFUSE)
     assume_authentication: bool = True
     charge_expired_cards: bool = True
     cavv_spelling: CavvSpelling = Field(default=CavvSpelling.CAVV)

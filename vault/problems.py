@@ -17,6 +17,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import vault.asking_errors
 import vault.mandate_errors  # noqa: F401 - the rest of the tree, which is walked below
 from vault.errors import (
     FieldCode,

@@ -22,6 +22,7 @@ from vault.notifications import Notifications
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
 from vault.payments.drafting import Drafter
+from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.service import Payments
@@ -94,6 +95,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         sender=sender,
         recorder=recorder,
         policy=settings.card_policy,
+        preconditions=Preconditions(database),
         sender_seconds=settings.sender_deadline,
         public_url=settings.public_url.rstrip("/"),
     )

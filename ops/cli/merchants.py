@@ -12,47 +12,61 @@ import click
 from ops.cli.output import json_option, show_record, show_table
 
 _COLUMNS = ("merchantId", "name", "status", "gatewayClientId")
+_REGIONAL = {
+    "mandate": "a charge in the buyer's absence",
+    "authentication": "3DS that is asked for",
+    "authentication-upgrade": "an upgrade to 3DS that is asked for",
+    "mpi": "3DS that was done elsewhere",
+    "card-brand": "the choice of a brand",
+    "manual-capture": "a payment that is captured on request",
+    "installments": "a payment by installments",
+}
 _Command = Callable[..., Any]
+
+
+_OPTIONS = (
+    click.option("--payment-redirect-url", metavar="URL", help="Where buyers return to after 3DS."),
+    click.option("--settlement-currency", metavar="CODE", help="The currency in which the gateway settles."),
+    click.option("--merchant-region", metavar="CC", help="The merchant's region, for example BR."),
+    click.option(
+        "--reference-policy",
+        type=click.Choice(["observe", "reject"]),
+        help="What happens to the merchant's own ids that look like card numbers.",
+    ),
+    *(
+        click.option(
+            f"--{feature}-region-policy",
+            type=click.Choice(["refuse", "warn"]),
+            help=f"What happens to {asked} where the card's region excludes it.",
+        )
+        for feature, asked in _REGIONAL.items()
+    ),
+    click.option(
+        "--assume-authentication",
+        type=click.Choice(["yes", "no"]),
+        help="Whether a passed redirect proves authentication where the gateway returns no result.",
+    ),
+    click.option(
+        "--charge-expired-cards",
+        type=click.Choice(["yes", "no"]),
+        help="Whether mandates are charged on cards whose expiry has passed.",
+    ),
+    click.option(
+        "--cavv-spelling",
+        type=click.Choice(["cavv", "caav"]),
+        help="How the gateway is told the authentication value of 3DS that was done elsewhere.",
+    ),
+    click.option(
+        "--card-brand-spelling",
+        type=click.Choice(["selectedCardBrand", "selectedCardBrands"]),
+        help="How the gateway is told the brand that the buyer chose.",
+    ),
+)
 
 
 def _defaults(command: _Command) -> _Command:
     """Give a command the options for a merchant's defaults."""
-    options = (
-        click.option("--payment-redirect-url", metavar="URL", help="Where buyers return to after 3DS."),
-        click.option("--settlement-currency", metavar="CODE", help="The currency in which the gateway settles."),
-        click.option("--merchant-region", metavar="CC", help="The merchant's region, for example BR."),
-        click.option(
-            "--reference-policy",
-            type=click.Choice(["observe", "reject"]),
-            help="What happens to the merchant's own ids that look like card numbers.",
-        ),
-        click.option(
-            "--mandate-region-policy",
-            type=click.Choice(["refuse", "warn"]),
-            help="What happens to mandates of cards from regions without charges in the buyer's absence.",
-        ),
-        click.option(
-            "--assume-authentication",
-            type=click.Choice(["yes", "no"]),
-            help="Whether a passed redirect proves authentication where the gateway returns no result.",
-        ),
-        click.option(
-            "--charge-expired-cards",
-            type=click.Choice(["yes", "no"]),
-            help="Whether mandates are charged on cards whose expiry has passed.",
-        ),
-        click.option(
-            "--cavv-spelling",
-            type=click.Choice(["cavv", "caav"]),
-            help="How the gateway is told the authentication value of 3DS that was done elsewhere.",
-        ),
-        click.option(
-            "--card-brand-spelling",
-            type=click.Choice(["selectedCardBrand", "selectedCardBrands"]),
-            help="How the gateway is told the brand that the buyer chose.",
-        ),
-    )
-    for option in reversed(options):
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 

@@ -10,25 +10,20 @@ from dataclasses import dataclass
 from vault.audit.events import Event
 from vault.auth import Caller
 from vault.directory import Account
-from vault.errors import CardExpired, FieldCode, FieldProblem, NotFound, Overloaded
+from vault.errors import CardExpired, NotFound, Overloaded
 from vault.gateway.limits import Deadline
 from vault.gateway.messages import PayCall, Series
-from vault.logs import get_logger
 from vault.mandate import Charge, Mandate, check_charge, check_state
-from vault.mandate_errors import MandateRegionRefused
-from vault.merchant import Merchant, RegionPolicy
+from vault.merchant import Merchant
 from vault.payment import Payment
 from vault.payments.cancelling import Canceller
 from vault.payments.drafting import Asked, amount_of
 from vault.payments.service import REPEATS, check_usable
 from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
-from vault.rules.regions import MIT_EXCLUDED_REGIONS
 from vault.store import cards, drafts, mandates, payments
 from vault.store.drafts import Begun, Draft
 from vault.stored_card import CardStatus, StoredCard
 from vault.wire.mandates import MandatePaymentRequest
-
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,8 @@ class Charging:
     ) -> Paid:
         """Charge a card under a mandate, the buyer absent.
 
-        Raises what `check_charge` raises, `CardDisabled`, `CardExpired` where the merchant wants that, `NotFound`.
+        Raises what `check_charge` and `Preconditions.check` raise, `CardDisabled`, `CardExpired` where the merchant
+        wants that, `NotFound`.
         """
         account, asked = await self._ahead.asked(caller, request, f"mandates/{mandate_id}/payments", body)
         known = await self._ahead.replayed(asked, request.payment_request_id)
@@ -77,9 +73,9 @@ class Charging:
         if mandate is None:
             raise NotFound
         check_state(mandate, mandate.read_at)
-        check_region(merchant, request.payment_method_region or mandate.region, "/paymentMethodRegion")
         card = await self._tools.cards.get(caller, mandate.card_id)
         _check_card(card, request, merchant)
+        await self._tools.preconditions.check(merchant, request, card, mandate)
         credential = credential_of(card)
         draft = await self._tools.drafter.stored_card(wanted.asked, request, card, credential, mandate_id=mandate.id)
         call = PayCall(
@@ -114,19 +110,6 @@ class Charging:
         await self._canceller.carry_out(wanted.account, payment, wanted.asked.caller.origin)
         async with self._tools.database.session() as session:
             return await payments.find(session, payment.merchant_id, payment.id) or payment
-
-
-def check_region(merchant: Merchant, region: str | None, pointer: str) -> bool:
-    """Tell whether a region is excluded from charges without the buyer, for a merchant who only wants a warning.
-
-    Raises `MandateRegionRefused` for others. A region that is not known is not excluded (antom-api.md 5.2).
-    """
-    if region not in MIT_EXCLUDED_REGIONS:
-        return False
-    if merchant.settings.mandate_region_policy is RegionPolicy.REFUSE:
-        raise MandateRegionRefused(errors=[FieldProblem(pointer, FieldCode.INVALID_VALUE)])
-    _log.warning("mandate.region_excluded", merchant_id=merchant.id)
-    return True
 
 
 def _check_card(card: StoredCard, request: MandatePaymentRequest, merchant: Merchant) -> None:

@@ -21,6 +21,7 @@ from vault.errors import (
 from vault.gateway.limits import Deadline
 from vault.gateway.messages import NewCardInstrument, PayCall
 from vault.payment import Payment
+from vault.payments.drafting import Asked
 from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
 from vault.store import payments
 from vault.store.cards import Page
@@ -42,6 +43,9 @@ class Payments:
         """Pay with card data, storing the card if wanted."""
         account, asked = await self._ahead.asked(caller, request, "payments", body)
         check_policy(self._tools.policy, request.card.card_no)
+        known = await self._refused(asked, request)
+        if known is not None:
+            return known
         tokenize = request.store_card is not None and request.store_card.at_gateway
         instrument = NewCardInstrument(request.card, tokenize=tokenize)
         settings, notify_url = account.merchant.settings, self._ahead.notify_url(account)
@@ -53,6 +57,17 @@ class Payments:
             if paid is not None:
                 return paid
         raise Overloaded
+
+    async def _refused(self, asked: Asked, request: PaymentRequest) -> Paid | None:
+        """Raise where a new request would be refused by now; give the payment of one that was made before."""
+        try:
+            await self._tools.preconditions.check(asked.merchant, request)
+        except RequestInvalid:
+            known = await self._ahead.replayed(asked, request.payment_request_id)
+            if known is None:
+                raise
+            return known
+        return None
 
     async def pay_with_card(
         self, caller: Caller, card_id: str, request: StoredCardPaymentRequest, body: dict[str, object]
@@ -66,6 +81,7 @@ class Payments:
         for _ in range(REPEATS):
             card = await self._tools.cards.get(caller, card_id)
             _check_present(card, request)
+            await self._tools.preconditions.check(account.merchant, request, card)
             credential = credential_of(card)
             draft = await self._tools.drafter.stored_card(asked, request, card, credential, mandate_id=None)
             instrument = await self._ahead.instrument(caller, card, credential, request.cvv)

@@ -27,6 +27,7 @@ from vault.gateway.messages import Instrument, PayCall, SealedInstrument, TokenI
 from vault.opening import Opener
 from vault.payment import Credential, Payment, Status
 from vault.payments.drafting import Asked, Drafter
+from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.store import drafts, payments
@@ -58,6 +59,7 @@ class Tools:
     sender: Sender
     recorder: Recorder
     policy: CardPolicy
+    preconditions: Preconditions
     sender_seconds: float
     public_url: str
 

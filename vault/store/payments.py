@@ -113,6 +113,17 @@ async def find_by_gateway_id(session: Session, merchant_id: str, gateway_payment
     return _payment(row) if row else None
 
 
+async def region_of_card(session: Session, merchant_id: str, card_id: str) -> str | None:
+    """Give the region in which a card was processed last, as far as the gateway ever said so."""
+    region: str | None = await session.value(
+        "select result_info ->> 'paymentMethodRegion' from vault.payment where merchant_id = $1 and card_id = $2 "
+        "and result_info ? 'paymentMethodRegion' order by created_at desc, id desc limit 1",
+        merchant_id,
+        card_id,
+    )
+    return region
+
+
 async def lock(transaction: Transaction, merchant_id: str, payment_id: str) -> Payment:
     """Give a payment and keep others from changing it until the transaction ends; read as `cards.find` says."""
     await transaction.rows(

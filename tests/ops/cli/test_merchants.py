@@ -1,7 +1,9 @@
 import pytest
+from pydantic.alias_generators import to_camel
 
 from tests.ops.cli.commands import Desk
 from tests.ops.cli.conftest import KeyTexts, make_merchant
+from vault.rules.regions import Feature
 
 
 def create(desk: Desk, private: str, public: str, given: str | None = None) -> str:
@@ -88,6 +90,13 @@ def test_what_mandates_may_do_is_a_setting_of_the_merchant(desk: Desk, merchant_
         False,
         False,
     )
+
+
+def test_every_rule_about_regions_can_be_a_warning(desk: Desk, merchant_id: str) -> None:
+    for feature in Feature:
+        option = f"--{feature.replace('_', '-')}-region-policy"
+        kept = desk.data("merchants", "update", merchant_id, option, "warn")["settings"]
+    assert {kept[to_camel(f"{feature}_region_policy")] for feature in Feature} == {"warn"}
 
 
 def test_the_gateways_spellings_are_settings_of_the_merchant(desk: Desk, merchant_id: str) -> None:
