@@ -14,6 +14,7 @@ from ops.sandbox.cards import BRAND_ALIASES, Card, is_card_number, passes_luhn
 from ops.sandbox.decisions import CVV_NEEDED, LOCAL_FIELDS
 from ops.sandbox.fields import Fields
 from ops.sandbox.results import Code, Refused, bad_card_data, illegal
+from ops.sandbox.verification import address_letter, cvv_letter
 
 TOKEN_LENGTH = 2048
 RECURRING = frozenset({"SCHEDULED", "UNSCHEDULED"})
@@ -39,7 +40,7 @@ class CardFields:
 
     token: str | None = field(repr=False)
     card: Card | None
-    cvv_given: bool
+    cvv_letter: str | None
     tokenize: bool
     card_on_file: bool
     recurring_type: str | None
@@ -50,8 +51,7 @@ class CardFields:
     mpi: Mpi | None
     brands_chosen: tuple[str, ...]
     region: str | None
-    billing_region: str | None
-    billing_postcode: bool
+    address_letter: str | None
 
 
 def read_card_fields(method: Fields, *, strict: bool, luhn: bool) -> CardFields:
@@ -64,11 +64,10 @@ def read_card_fields(method: Fields, *, strict: bool, luhn: bool) -> CardFields:
         raise bad_card_data(data.path("cardNo"))
     region = _region(data)
     card = _card(data, luhn=luhn) if token is None and _has_card(data) else None
-    billing_region, billing_postcode = _billing(data)
     read = CardFields(
         token=token,
         card=card,
-        cvv_given=_cvv(data, amex=card is not None and card.brands()[0] == "AMEX"),
+        cvv_letter=_cvv(data, amex=card is not None and card.brands()[0] == "AMEX"),
         tokenize=data.flag("tokenize") is True,
         card_on_file=data.flag("isCardOnFile") is True,
         recurring_type=data.one_of("recurringType", RECURRING),
@@ -79,8 +78,7 @@ def read_card_fields(method: Fields, *, strict: bool, luhn: bool) -> CardFields:
         mpi=_mpi(data),
         brands_chosen=_brands(data),
         region=region,
-        billing_region=billing_region,
-        billing_postcode=billing_postcode,
+        address_letter=_billing(data),
     )
     _check_name(data)
     _check_extras(data, region=region, strict=strict)
@@ -95,8 +93,8 @@ def _region(data: Fields) -> str | None:
     return region
 
 
-def read_typed_card(form: Fields, *, luhn: bool, asked: bool) -> tuple[Card | None, bool]:
-    """Read what a buyer typed on a page: a card where it is asked for, and whether a CVV came with it."""
+def read_typed_card(form: Fields, *, luhn: bool, asked: bool) -> tuple[Card | None, str | None]:
+    """Read what a buyer typed on a page: a card where it is asked for, and the issuer's letter for a CVV."""
     card = _card(form, luhn=luhn) if asked else None
     return card, _cvv(form, amex=card is not None and card.brands()[0] == "AMEX")
 
@@ -137,25 +135,23 @@ def _card(data: Fields, *, luhn: bool) -> Card:
     return Card(number, month, year)
 
 
-def _cvv(data: Fields, *, amex: bool) -> bool:
+def _cvv(data: Fields, *, amex: bool) -> str | None:
     cvv = data.raw("cvv")
     if cvv is None:
-        return False
+        return None
     if not isinstance(cvv, str) or not re.fullmatch(r"[0-9]{4}" if amex else r"[0-9]{3,4}", cvv):
         raise Refused(Code.INVALID_CVV)
-    return True
+    return cvv_letter(cvv)
 
 
-def _billing(data: Fields) -> tuple[str | None, bool]:
+def _billing(data: Fields) -> str | None:
     address = data.find("billingAddress")
     if address is None:
-        return None, False
-    region = address.text("region", 2)
-    if region is None:
+        return None
+    if address.text("region", 2) is None:
         raise bad_card_data(address.path("region"))
-    for name, maximum in ADDRESS_TEXTS.items():
-        address.text(name, maximum)
-    return region, address.raw("zipCode") is not None
+    texts = {name: address.text(name, maximum) for name, maximum in ADDRESS_TEXTS.items()}
+    return address_letter(texts["address1"], texts["zipCode"])
 
 
 def _mpi(data: Fields) -> Mpi | None:
@@ -209,7 +205,7 @@ def _check_extras(data: Fields, *, region: str | None, strict: bool) -> None:
 
 def _check_together(read: CardFields, data: Fields) -> None:
     fresh = read.card is not None and not read.card_on_file
-    if fresh and not read.cvv_given and read.mpi is None and (read.region or "GLOBAL") in CVV_NEEDED:
+    if fresh and not read.cvv_letter and read.mpi is None and (read.region or "GLOBAL") in CVV_NEEDED:
         raise bad_card_data(data.path("cvv"))
     if read.mpi is not None and (read.authenticate or read.upgrade is True):
         raise bad_card_data(data.path("mpiData"))

@@ -82,12 +82,12 @@ def _typed(form: Mapping[str, str], checkout: Checkout) -> Typed:
     if installments and not INSTALLMENTS.fullmatch(installments):
         raise illegal("installmentNum")
     outcome = OUTCOMES.get(chosen)
-    card, cvv_given = read_typed_card(
+    card, cvv_letter = read_typed_card(
         Fields(dict(form)), luhn=checkout.luhn, asked=checkout.asks_card and outcome is not False
     )
     return Typed(
         card=card,
-        cvv_given=cvv_given,
+        cvv_letter=cvv_letter,
         save=form.get("save", "").lower() in TICKED,
         installments=int(installments) if installments else None,
         outcome=outcome,

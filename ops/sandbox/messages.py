@@ -13,6 +13,7 @@ from ops.sandbox.cards import NO_CARD
 from ops.sandbox.decisions import ADDRESS_CHECKED
 from ops.sandbox.ledger import Movement, MovementKind, MovementStatus
 from ops.sandbox.results import RAW_DECLINES, Code, Json, result
+from ops.sandbox.verification import NOT_CHECKED
 
 AUTHORISATION_VALID = timedelta(days=7)
 
@@ -36,11 +37,10 @@ def _card_info(payment: Payment, *, with_token: bool) -> Json:
     fields = payment.intake.request.card
     if payment.network_transaction_id is not None:
         info["networkTransactionId"] = payment.network_transaction_id
-    if fields.billing_region is not None:
-        checked = fields.billing_region in ADDRESS_CHECKED
-        info["avsResultRaw"] = ("Y" if fields.billing_postcode else "A") if checked else "U"
-    if fields.cvv_given:
-        info["cvvResultRaw"] = "M"
+    if fields.address_letter is not None:
+        info["avsResultRaw"] = fields.address_letter if payment.intake.card.country in ADDRESS_CHECKED else NOT_CHECKED
+    if fields.cvv_letter is not None:
+        info["cvvResultRaw"] = fields.cvv_letter
     if payment.intake.request.installments is not None:
         info["creditPayPlan"] = {"installmentNum": str(payment.intake.request.installments)}
     if with_token and payment.token is not None:

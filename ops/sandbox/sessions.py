@@ -98,7 +98,7 @@ class Sessions:
             return intake
         fields = replace(
             intake.request.card,
-            cvv_given=typed.cvv_given or intake.request.card.cvv_given,
+            cvv_letter=typed.cvv_letter or intake.request.card.cvv_letter,
             tokenize=typed.save or intake.request.card.tokenize,
         )
         automatic = intake.request.captures_itself

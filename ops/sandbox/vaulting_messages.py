@@ -78,6 +78,6 @@ def _detail(vaulting: Vaulting) -> Json:
         "issuingCountry": card.country,
         "networkTransactionId": vaulting.network_transaction_id,
     }
-    if vaulting.request.fields.cvv_given:
-        known["cvvResultRaw"] = "M"
+    if vaulting.request.fields.cvv_letter is not None:
+        known["cvvResultRaw"] = vaulting.request.fields.cvv_letter
     return {"paymentMethodDetail": {"paymentMethodType": "CARD", "card": known}}

@@ -72,7 +72,7 @@ class Vaults:
             self._decide(vaulting, Code.USER_PAYMENT_VERIFICATION_FAILED)
             return None
         admitted = admit(self._config, self._book, typed.card, vaulting.request.fields)
-        fields = replace(vaulting.request.fields, card=typed.card, cvv_given=typed.cvv_given)
+        fields = replace(vaulting.request.fields, card=typed.card, cvv_letter=typed.cvv_letter)
         vaulting.request = replace(vaulting.request, fields=fields)
         vaulting.card, vaulting.brand, vaulting.checkout_url = typed.card, admitted.brand, None
         self._enter(vaulting)

@@ -33,7 +33,7 @@ class Typed:
     """What a buyer typed and ticked: a card where one was asked for; `outcome` None leads through the 3DS page."""
 
     card: Card | None
-    cvv_given: bool
+    cvv_letter: str | None
     save: bool
     installments: int | None
     outcome: bool | None

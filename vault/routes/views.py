@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from vault.payment import Payment, Status
 from vault.payments.teaching import reading_of
+from vault.routes.result_views import ResultInfo, result_info
 from vault.rules.declines import DeclineCategory, Retry
 from vault.stored_card import StoredCard
 from vault.wire.orders import AmountField
@@ -99,8 +100,8 @@ class GatewayView(View):
 class DeclinedView(View):
     """Why a payment failed, and what may be tried."""
 
-    category: str
-    retry: str
+    category: DeclineCategory
+    retry: Retry
     not_before: datetime | None = None
 
 
@@ -132,7 +133,7 @@ class PaymentView(View):
     refunds: list[Any]
     refunded_amount: AmountField | None
     gateway: GatewayView
-    payment_result_info: dict[str, Any]
+    payment_result_info: ResultInfo
     declined: DeclinedView | None
     cancel_requested: bool
     authorisation_expires_at: datetime | None
@@ -165,7 +166,7 @@ class PaymentView(View):
                 result_status=result.status if result else None,
                 result_message=result.message if result else None,
             ),
-            payment_result_info=dict(payment.result_info),
+            payment_result_info=result_info(payment),
             declined=_declined(payment, card),
             cancel_requested=payment.cancel_requested_at is not None,
             authorisation_expires_at=payment.authorisation_expires_at,

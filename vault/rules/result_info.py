@@ -74,59 +74,59 @@ _ID: Final = _identifier(64)
 
 # Left out on purpose: cardToken and acquirerCardToken (credentials), cavv and xid (authentication values), the holder's
 # name (sealed with the card), accountNo and userAuthorizationStatus (wallets).
-_VISIBLE: Final = _record(
-    {
-        "cardNo": _matching(r"[0-9]{0,6}\*{4,15}[0-9]{4}"),
-        "cardBrand": _CODE,
-        "cardBin": _first_six,
-        "lastFour": _matching(r"[0-9]{4}"),
-        "expiryMonth": _matching(r"0[1-9]|1[0-2]"),
-        "expiryYear": _matching(r"[0-9]{2}"),
-        "issuingCountry": _matching(r"[A-Z]{2}"),
-        "issuerName": _prose(128),
-        "paymentMethodRegion": _matching(r"GLOBAL|[A-Z]{2}"),
-        "funding": _CODE,
-        "cardCategory": _CODE,
-        "networkTransactionId": _identifier(256),
-        "avsResultRaw": _RAW,
-        "cvvResultRaw": _matching(r"(?!.*[0-9]{3})[ -~]{1,64}"),  # a verdict has no three digits in a row, a CVV has
-        "threeDSResult": _record(
-            {
-                "threeDSVersion": _CODE,
-                "eci": _matching(r"[0-9]{2}"),
-                "dsTransactionId": _ID,
-                "threeDSOffered": _flag,
-                "challenged": _flag,
-                "challengeCancel": _matching(r"[0-9]{2}"),
-                "threeDStransactionStatusReason": _CODE,
-                "exemptionType": _CODE,
-            }
-        ),
-        "exemptionRequested": _CODE,
-        "credentialTypeUsed": _CODE,
-        "authorizationCode": _ID,
-        "rrn": _ID,
-        "refusalCodeRaw": _RAW,
-        "refusalReasonRaw": _prose(256),
-        "merchantAdviceCode": _CODE,
-        "creditPayPlan": _record({"installmentNum": _installments, "interestRate": _matching(r"[0-9.]{1,16}")}),
-        "incrementalAuthorizationAvailable": _flag,
-        "extendedAuthorizationAvailable": _flag,
-        "refundOnAuthorizationAvailable": _flag,
-        "acquirerInfo": _record(
-            {
-                "acquirerName": _prose(64),
-                "referenceRequestId": _ID,
-                "acquirerTransactionId": _ID,
-                "acquirerMerchantId": _ID,
-                "acquirerMerchantName": _prose(64),
-                "acquirerResultCode": _RAW,
-                "acquirerResultMessage": _prose(64),
-                "acquirerReasonDescription": _prose(64),
-            }
-        ),
-    }
-)
+_FIELDS: Final[Mapping[str, _Check]] = {
+    "cardNo": _matching(r"[0-9]{0,6}\*{4,15}[0-9]{4}"),
+    "cardBrand": _CODE,
+    "cardBin": _first_six,
+    "lastFour": _matching(r"[0-9]{4}"),
+    "expiryMonth": _matching(r"0[1-9]|1[0-2]"),
+    "expiryYear": _matching(r"[0-9]{2}"),
+    "issuingCountry": _matching(r"[A-Z]{2}"),
+    "issuerName": _prose(128),
+    "paymentMethodRegion": _matching(r"GLOBAL|[A-Z]{2}"),
+    "funding": _CODE,
+    "cardCategory": _CODE,
+    "networkTransactionId": _identifier(256),
+    "avsResultRaw": _RAW,
+    "cvvResultRaw": _matching(r"(?!.*[0-9]{3})[ -~]{1,64}"),  # a verdict has no three digits in a row, a CVV has
+    "threeDSResult": _record(
+        {
+            "threeDSVersion": _CODE,
+            "eci": _matching(r"[0-9]{2}"),
+            "dsTransactionId": _ID,
+            "threeDSOffered": _flag,
+            "challenged": _flag,
+            "challengeCancel": _matching(r"[0-9]{2}"),
+            "threeDStransactionStatusReason": _CODE,
+            "exemptionType": _CODE,
+        }
+    ),
+    "exemptionRequested": _CODE,
+    "credentialTypeUsed": _CODE,
+    "authorizationCode": _ID,
+    "rrn": _ID,
+    "refusalCodeRaw": _RAW,
+    "refusalReasonRaw": _prose(256),
+    "merchantAdviceCode": _CODE,
+    "creditPayPlan": _record({"installmentNum": _installments, "interestRate": _matching(r"[0-9.]{1,16}")}),
+    "incrementalAuthorizationAvailable": _flag,
+    "extendedAuthorizationAvailable": _flag,
+    "refundOnAuthorizationAvailable": _flag,
+    "acquirerInfo": _record(
+        {
+            "acquirerName": _prose(64),
+            "referenceRequestId": _ID,
+            "acquirerTransactionId": _ID,
+            "acquirerMerchantId": _ID,
+            "acquirerMerchantName": _prose(64),
+            "acquirerResultCode": _RAW,
+            "acquirerResultMessage": _prose(64),
+            "acquirerReasonDescription": _prose(64),
+        }
+    ),
+}
+_VISIBLE: Final = _record(_FIELDS)
+NAMES: Final = frozenset(_FIELDS)
 
 
 def visible_result_info(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -233,21 +233,36 @@ async def test_a_brand_that_the_card_does_not_have_is_refused(gateway: Gateway) 
     assert answer.result == ("F", "SELECTED_CARD_BRAND_NOT_AVAILABLE")
 
 
+AMERICAN, PORTUGUESE = "4111111111111111", "4000006200000007"
+
+
 @pytest.mark.parametrize(
-    ("address", "result"),
+    ("card", "address", "result"),
     [
-        ({"region": "US", "zipCode": "94107"}, "Y"),
-        ({"region": "US"}, "A"),
-        ({"region": "PT", "zipCode": "4000-001"}, "U"),
-        (None, None),
+        (AMERICAN, {"region": "US", "zipCode": "94107"}, "Y"),
+        (AMERICAN, {"region": "US"}, "A"),
+        (AMERICAN, {"region": "PT", "zipCode": "4000-001"}, "Y"),
+        (AMERICAN, {"region": "US", "zipCode": "00003"}, "N"),
+        (AMERICAN, {"region": "US", "zipCode": "00003", "address1": "AVS W"}, "W"),
+        (PORTUGUESE, {"region": "PT", "zipCode": "4000-001"}, "U"),
+        (PORTUGUESE, {"region": "US", "address1": "AVS Y"}, "U"),
+        (AMERICAN, None, None),
     ],
 )
-async def test_addresses_are_checked_in_one_country_only(
-    gateway: Gateway, address: dict[str, str] | None, result: str | None
+async def test_addresses_are_checked_for_cards_of_one_country_only(
+    gateway: Gateway, card: str, address: dict[str, str] | None, result: str | None
 ) -> None:
-    metadata = {} if address is None else {"billingAddress": address}
+    metadata: dict[str, Any] = {"cardNo": card} | ({} if address is None else {"billingAddress": address})
     info = (await gateway.pay("pr-1", metadata=metadata)).json["paymentResultInfo"]
     assert info.get("avsResultRaw") == result
+
+
+@pytest.mark.parametrize(
+    ("cvv", "letter"), [("737", "M"), ("901", "N"), ("902", "P"), ("903", "S"), ("904", "U"), ("", None)]
+)
+async def test_a_cvv_gets_the_issuers_letter(gateway: Gateway, cvv: str, letter: str | None) -> None:
+    metadata = {"cvv": cvv, "isCardOnFile": True}
+    assert (await gateway.pay("pr-1", metadata=metadata)).json["paymentResultInfo"].get("cvvResultRaw") == letter
 
 
 async def test_an_installment_plan_is_confirmed(gateway: Gateway) -> None:
