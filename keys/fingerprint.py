@@ -22,6 +22,7 @@ class Label(StrEnum):
     """What a digest is for; a digest under one label says nothing of the same message under another."""
 
     PAN = "pan"
+    TOKEN = "token"  # noqa: S105 - the name of a purpose, not a secret
     REQUEST = "request"
     CURSOR = "cursor"
     API_SECRET = "api_secret"  # noqa: S105 - the name of a purpose, not a secret

@@ -37,9 +37,10 @@ from vault.errors import (
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
-from vault.store import audit, cards, mandates, new_cards, payments, waiting
+from vault.store import audit, cards, mandates, new_cards, payments
 from vault.store.cards import CardChange, Page
 from vault.store.new_cards import NewCard
+from vault.store.waiting import WITH_PAYMENTS
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
 from vault.wire.cards import StoreCardRequest, UpdateCardRequest
 
@@ -261,7 +262,7 @@ class Cards:
         """Delete a buyer's cards, end the mandates, take the name off payments; an unknown buyer is no error."""
         async with self._database.transaction() as transaction:
             paid = await payments.forget_buyer(transaction, caller.merchant_id, buyer)
-            await waiting.drop(transaction, caller.merchant_id, paid)
+            await WITH_PAYMENTS.drop(transaction, caller.merchant_id, paid)
             erased = await cards.lock_buyer(transaction, caller.merchant_id, buyer)
             ended = await mandates.forget_buyer(transaction, caller.merchant_id, buyer)
             await _write_ends(transaction, caller, ended, "buyer_erased")

@@ -7,7 +7,6 @@ It refuses to know how rows are read or written (that is `vault.store.mandates`)
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -18,13 +17,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from vault.merchant_tables import merchant_id
 from vault.schema import DataClass, column, created_at, metadata, moment, one_of
-from vault.tables import card, merchant, payment
+from vault.tables import card, payment
 
 mandate = Table(
     "mandate",
     metadata,
-    column("merchant_id", Text, DataClass.OUR_ID, ForeignKey(merchant.c.id)),
+    merchant_id(),
     column("id", Text, DataClass.OUR_ID),
     column("card_id", Text, DataClass.OUR_ID),
     column("buyer", Text, DataClass.MERCHANT_REFERENCE, nullable=True),

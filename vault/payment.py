@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from keys.sealed import Plaintext
 from vault.card import CardToken
 from vault.money import Amount
 from vault.stored_card import NO_CHOICE, BrandChoice, CardFace
@@ -44,6 +45,14 @@ _FINAL = frozenset({Status.SUCCESS, Status.FAIL, Status.CANCELLED})
 _PROGRESS = {Status.CREATED: 0, Status.UNKNOWN: 1, Status.PROCESSING: 2}
 
 
+class Channel(StrEnum):
+    """Where the buyer pays: in the merchant's own form, on the gateway's page, or in a session of a client SDK."""
+
+    DIRECT = "DIRECT"
+    PAGE = "PAGE"
+    SESSION = "SESSION"
+
+
 class StoreCard(StrEnum):
     """Where a paying card is to be kept once the payment has succeeded."""
 
@@ -72,9 +81,10 @@ class StoreState(StrEnum):
 
 
 class Credential(StrEnum):
-    """What a payment is made with; chosen once, in the transaction before the call."""
+    """What a payment is made with; chosen once, in the transaction before the call. `UNSEEN`: typed at the gateway."""
 
     CARD_DATA = "CARD_DATA"
+    UNSEEN = "UNSEEN"
     TOKEN = "TOKEN"  # noqa: S105 - the name of a kind of credential
     PAN = "PAN"
 
@@ -114,6 +124,7 @@ class Evidence:
     """What one verified message (or our own certainty) says about a payment; `status` None: nothing about its state.
 
     `info` holds allow-listed `paymentResultInfo` fields; `token` and `network_transaction_id` are taken out of it.
+    `session` is what opens a session in a client SDK, as JSON.
     """
 
     source: Source
@@ -126,6 +137,7 @@ class Evidence:
     network_transaction_id: str | None = None
     authorisation_expires_at: datetime | None = None
     captures: tuple[CaptureSeen, ...] = ()
+    session: Plaintext | None = None
     not_sent: bool = False
     bound: bool = True
 
@@ -237,6 +249,7 @@ class Payment:
     redirected: bool = False
     choice: BrandChoice = NO_CHOICE
     finalised_at: datetime | None = None
+    channel: Channel = Channel.DIRECT
 
     @property
     def network_transaction_id(self) -> str | None:
@@ -247,7 +260,7 @@ class Payment:
     @property
     def nobody_there(self) -> bool:
         """Tell whether the gateway asked for the buyer where none is there to answer."""
-        return self.kind is Kind.MERCHANT_INITIATED and self.redirected
+        return self.kind is Kind.MERCHANT_INITIATED and self.redirected and self.channel is Channel.DIRECT
 
     @property
     def standing(self) -> Standing:

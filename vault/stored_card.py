@@ -23,11 +23,16 @@ class CardStatus(StrEnum):
 
 
 class SecretKind(StrEnum):
-    """What is sealed beside a card."""
+    """What is sealed beside a card, or while it waits to become one."""
 
     PAN = "PAN"
     TOKEN = "TOKEN"  # noqa: S105 - the name of a kind of secret
     PROFILE = "PROFILE"
+    SESSION = "SESSION"
+
+
+# What is kept with a card; the rest only waits.
+OF_CARDS: Final = frozenset({SecretKind.PAN, SecretKind.TOKEN, SecretKind.PROFILE})
 
 
 class Storage(StrEnum):
@@ -71,13 +76,13 @@ NO_CHOICE: Final = BrandChoice()
 
 @dataclass(frozen=True, slots=True)
 class CardFace:
-    """What may be shown of a card, and its keyed fingerprint."""
+    """What may be shown of a card, and its keyed fingerprint; the gateway does not tell the expiry of every card."""
 
     brand: str
     masked: str
     bin: str | None
     last_four: str
-    expiry: Expiry
+    expiry: Expiry | None
     fingerprint: bytes | None = None
     fingerprint_key_id: bytes | None = None
 
@@ -105,7 +110,8 @@ class StoredCard:
     @property
     def status(self) -> CardStatus:
         """Give the status at the time of reading, by the database's clock."""
-        if self.stored_status is CardStatus.ACTIVE and self.face.expiry.passed(self.read_at):
+        expiry = self.face.expiry
+        if self.stored_status is CardStatus.ACTIVE and expiry is not None and expiry.passed(self.read_at):
             return CardStatus.EXPIRED
         return self.stored_status
 

@@ -8,7 +8,6 @@ a CVV or a gateway token in clear.
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -29,66 +28,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-import vault.key_tables  # noqa: F401 - the tables below refer to these by name
+from vault.merchant_tables import api_client, merchant_id
 from vault.schema import XID8, DataClass, column, created_at, key_reference, metadata, moment, one_of
-
-merchant = Table(
-    "merchant",
-    metadata,
-    column("id", Text, DataClass.OUR_ID, primary_key=True),
-    column("name", Text, DataClass.CONFIGURATION),
-    column("status", Text, DataClass.OPERATIONAL, server_default=text("'ACTIVE'")),
-    column("gateway_client_id", Text, DataClass.CONFIGURATION, unique=True),
-    column("gateway_credentials", LargeBinary, DataClass.SEALED),
-    key_reference("gateway_credentials_key_id"),
-    column("settings", JSONB, DataClass.CONFIGURATION, server_default=text("'{}'")),
-    created_at(),
-    created_at("updated_at"),
-    one_of("status", "ACTIVE", "DISABLED"),
-)
-
-
-def _merchant_id() -> Column[Any]:
-    return column("merchant_id", Text, DataClass.OUR_ID, ForeignKey(merchant.c.id))
-
-
-api_client = Table(
-    "api_client",
-    metadata,
-    column("id", Text, DataClass.OUR_ID, primary_key=True),
-    _merchant_id(),
-    column("name", Text, DataClass.CONFIGURATION),
-    column("scopes", ARRAY(Text), DataClass.CONFIGURATION),
-    column("cidrs", ARRAY(Text), DataClass.CONFIGURATION, server_default=text("'{}'")),
-    moment("expires_at"),
-    moment("revoked_at"),
-    created_at(),
-    Index(None, "merchant_id"),
-)
-
-api_secret = Table(
-    "api_secret",
-    metadata,
-    column("hash", LargeBinary, DataClass.KEYED_HASH, primary_key=True),
-    column("client_id", Text, DataClass.OUR_ID, ForeignKey(api_client.c.id)),
-    column("slot", SmallInteger, DataClass.OPERATIONAL),
-    key_reference("key_id"),
-    created_at(),
-    moment("expires_at"),
-    UniqueConstraint("client_id", "slot"),
-    one_of("slot", "0", "1"),
-)
 
 
 def _card_face(*, nullable: bool) -> list[Column[Any]]:
-    """Give what may be shown of a card, and its keyed fingerprint."""
+    """Give what may be shown of a card, and its keyed fingerprint; the gateway does not tell every expiry."""
     return [
         column("brand", Text, DataClass.CARD_ATTRIBUTE, nullable=nullable),
         column("masked", Text, DataClass.TRUNCATED_PAN, nullable=nullable),
         column("bin", Text, DataClass.TRUNCATED_PAN, nullable=True),
         column("last_four", Text, DataClass.TRUNCATED_PAN, nullable=nullable),
-        column("expiry_month", SmallInteger, DataClass.CARD_ATTRIBUTE, nullable=nullable),
-        column("expiry_year", SmallInteger, DataClass.CARD_ATTRIBUTE, nullable=nullable),
+        column("expiry_month", SmallInteger, DataClass.CARD_ATTRIBUTE, nullable=True),
+        column("expiry_year", SmallInteger, DataClass.CARD_ATTRIBUTE, nullable=True),
         column("fingerprint", LargeBinary, DataClass.KEYED_HASH, nullable=True),
         key_reference("fingerprint_key_id", nullable=True),
     ]
@@ -106,7 +58,7 @@ def _brand_choice() -> list[Column[Any] | CheckConstraint]:
 card = Table(
     "card",
     metadata,
-    _merchant_id(),
+    merchant_id(),
     column("id", Text, DataClass.OUR_ID),
     column("buyer", Text, DataClass.MERCHANT_REFERENCE, nullable=True),
     *_card_face(nullable=False),
@@ -115,6 +67,8 @@ card = Table(
     column("status", Text, DataClass.OPERATIONAL),
     column("is_default", Boolean, DataClass.OPERATIONAL, server_default=text("false")),
     column("network_transaction_id", Text, DataClass.GATEWAY_RESULT, nullable=True),
+    column("token_print", LargeBinary, DataClass.KEYED_HASH, nullable=True),
+    key_reference("token_print_key_id", nullable=True),
     column("metadata", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
     column("consent", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
     *_brand_choice(),
@@ -124,7 +78,10 @@ card = Table(
     one_of("status", "ACTIVE", "DISABLED", "DELETED"),
     CheckConstraint("(status = 'DELETED') = (buyer is null)", name="deleted_has_no_buyer"),
     CheckConstraint("fingerprint is null or status <> 'DELETED'", name="deleted_has_no_fingerprint"),
+    CheckConstraint("token_print is null or status <> 'DELETED'", name="deleted_has_no_token_print"),
     CheckConstraint("expiry_month between 1 and 12", name="expiry_month"),
+    CheckConstraint("(expiry_month is null) = (expiry_year is null)", name="expiry"),
+    Index("card_token_ix", "merchant_id", "token_print", postgresql_where=text("token_print is not null")),
     Index(
         "card_one_per_buyer_ix",
         "merchant_id",
@@ -156,7 +113,7 @@ card_secret = Table(
 payment = Table(
     "payment",
     metadata,
-    _merchant_id(),
+    merchant_id(),
     column("id", Text, DataClass.OUR_ID),
     column("request_id", Text, DataClass.MERCHANT_REFERENCE),
     column("client_id", Text, DataClass.OUR_ID, ForeignKey(api_client.c.id)),
@@ -193,6 +150,7 @@ payment = Table(
     column("authentication", JSONB, DataClass.GATEWAY_RESULT, nullable=True),
     column("redirected", Boolean, DataClass.OPERATIONAL, server_default=text("false")),
     *_brand_choice(),
+    column("channel", Text, DataClass.OPERATIONAL, server_default=text("'DIRECT'")),
     created_at(),
     created_at("updated_at"),
     PrimaryKeyConstraint("merchant_id", "id"),
@@ -201,7 +159,8 @@ payment = Table(
     one_of("kind", "ONE_OFF", "CARD_ON_FILE", "MERCHANT_INITIATED"),
     CheckConstraint("(kind = 'MERCHANT_INITIATED') = (mandate_id is not null)", name="mandate"),
     one_of("status", "CREATED", "UNKNOWN", "PROCESSING", "SUCCESS", "FAIL", "CANCELLED"),
-    one_of("credential", "CARD_DATA", "TOKEN", "PAN"),
+    one_of("credential", "CARD_DATA", "TOKEN", "PAN", "UNSEEN"),
+    one_of("channel", "DIRECT", "PAGE", "SESSION"),
     one_of("store_card", "GATEWAY", "VAULT", "BOTH"),
     one_of("store_state", "NONE", "PENDING", "STORED", "DROPPED"),
     one_of("capture_mode", "AUTOMATIC", "MANUAL"),
@@ -237,7 +196,7 @@ payment_secret = Table(
     created_at(),
     PrimaryKeyConstraint("merchant_id", "payment_id", "kind"),
     _belongs_to_payment(),
-    one_of("kind", *SECRET_KINDS),
+    one_of("kind", *SECRET_KINDS, "SESSION"),
 )
 
 payment_inquiry = Table(

@@ -9,7 +9,7 @@ from keys.keyring import Purpose
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
 from tests.api.test_retired_keys import rotate
 from tests.installation import Installation
-from vault.payments.keeping import KeepingPlan
+from vault.keeping import KeepingPlan
 
 pytestmark = pytest.mark.anyio
 Between = Callable[[], Awaitable[object]]

@@ -27,7 +27,8 @@ REVEALS = {
     "vault/gateway/messages.py:_method",
     "vault/onboarding.py:Onboarding._secret",
     "vault/payments/drafting.py:Drafter._waiting",
-    "vault/payments/keeping.py:Keeper._seal",
+    "vault/keeping.py:Keeper._seal",
+    "vault/keeping.py:Keeper._token_prints",
     "vault/payments/writing_ahead.py:WriteAhead._opened",
 }
 DOCSTRING = '"""What this is for.\n\nIt refuses to know the rest.\n"""\n'

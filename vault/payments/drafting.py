@@ -19,8 +19,8 @@ from vault.ids import Prefix, new_id
 from vault.merchant import Merchant
 from vault.money import Amount, AmountFault, AmountInvalid
 from vault.payment import Credential, Kind
-from vault.payments.keeping import payment_location
 from vault.store.drafts import Draft
+from vault.store.waiting import WITH_PAYMENTS
 from vault.stored_card import SecretKind, StoredCard
 from vault.wire.orders import AmountField
 from vault.wire.requests import CardPaymentRequest, PaymentRequest, secrets_left_out
@@ -137,11 +137,11 @@ class Drafter:
             secrets[SecretKind.PAN] = await self._keyring.seal(
                 Purpose.CARD,
                 request.card.card_no.reveal().encode(),
-                payment_location(merchant_id, payment_id, SecretKind.PAN),
+                WITH_PAYMENTS.location(merchant_id, payment_id, SecretKind.PAN),
             )
         profile = profile_of(request.card, request.billing_address)
         if profile is not None:
             secrets[SecretKind.PROFILE] = await self._keyring.seal(
-                Purpose.CARD, profile, payment_location(merchant_id, payment_id, SecretKind.PROFILE)
+                Purpose.CARD, profile, WITH_PAYMENTS.location(merchant_id, payment_id, SecretKind.PROFILE)
             )
         return secrets

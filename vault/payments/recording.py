@@ -12,12 +12,14 @@ from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
 from vault.ids import Prefix, new_id
+from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Evidence, Payment, Source, Status, StoreState, Verdict, judge
-from vault.payments.keeping import Keeper, KeepingPlan, PlanOutdated, wants_keeping
+from vault.payments.keeping import keepable_of, kept
 from vault.payments.teaching import learn
 from vault.payments.transitions import advanced, capture_status, changed, unresolved
-from vault.store import alarms, audit, captures, inquiries, payments, waiting
+from vault.store import alarms, audit, captures, inquiries, payments
+from vault.store.waiting import WITH_PAYMENTS
 
 _log = get_logger(__name__)
 _REPEATS: Final = 6
@@ -40,7 +42,8 @@ class Recorder:
     async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
         for _ in range(_REPEATS):
-            plan = await self._keeper.plan(payment, evidence, origin) if evidence.bound else None
+            keepable = keepable_of(payment, evidence) if evidence.bound else None
+            plan = await self._keeper.plan(keepable, origin) if keepable else None
             try:
                 async with self._database.transaction() as transaction:
                     payment = await payments.lock(transaction, payment.merchant_id, payment.id)
@@ -58,7 +61,7 @@ class Recorder:
             before = await payments.lock(transaction, payment.merchant_id, payment.id)
             if before.store_state is StoreState.PENDING:
                 state = StoreState.STORED if before.card_id else StoreState.DROPPED
-                await waiting.drop(transaction, before.merchant_id, [before.id])
+                await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id])
                 await payments.save(transaction, replace(before, store_state=state))
                 event = Event(EventType.PAYMENT_CHANGED, origin, before.merchant_id, (before.id,), reason="abandoned")
                 await audit.append(transaction, event)
@@ -72,7 +75,7 @@ class Recorder:
         if verdict in {Verdict.ADVANCE, Verdict.ENRICH}:
             after = await self._keep(transaction, after, evidence, plan, origin)
         if after.store_state is StoreState.DROPPED and before.store_state is StoreState.PENDING:
-            await waiting.drop(transaction, before.merchant_id, [before.id])
+            await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id])
         if verdict is not Verdict.UNBOUND:
             after = await self._write_captures(transaction, after, evidence, origin)
         if changed(before, after):
@@ -92,13 +95,15 @@ class Recorder:
     async def _keep(
         self, transaction: Transaction, payment: Payment, evidence: Evidence, plan: KeepingPlan | None, origin: Origin
     ) -> Payment:
-        if not wants_keeping(payment, evidence):
+        if keepable_of(payment, evidence) is None:
             return payment
-        if plan is not None:
-            return await self._keeper.keep(transaction, payment, plan, origin)
-        if evidence.token is not None:
+        if plan is None and evidence.token is not None:
             raise PlanOutdated
-        return payment
+        if plan is None:
+            return payment
+        if not await self._keeper.keep(transaction, plan, origin):
+            return replace(payment, store_state=StoreState.DROPPED)
+        return kept(payment, plan)
 
     async def _write_captures(
         self, transaction: Transaction, payment: Payment, evidence: Evidence, origin: Origin

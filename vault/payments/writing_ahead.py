@@ -143,6 +143,7 @@ class WriteAhead:
         """Open what a stored card is paid with."""
         if credential is Credential.TOKEN:
             return TokenInstrument(CardToken.parse(await self._opened(caller, card, SecretKind.TOKEN)), cvv)
+        assert card.face.expiry is not None  # noqa: S101 - a number is never kept without its expiry
         pan = Pan.parse(await self._opened(caller, card, SecretKind.PAN))
         profile = {}
         if SecretKind.PROFILE in card.secrets:

@@ -34,8 +34,8 @@ class CardView(View):
     masked_card_no: str
     card_bin: str | None
     last_four: str
-    expiry_month: str
-    expiry_year: str
+    expiry_month: str | None
+    expiry_year: str | None
     issuing_country: str | None
     funding: str | None
     is_default: bool
@@ -57,8 +57,8 @@ class CardView(View):
             masked_card_no=card.face.masked,
             card_bin=card.face.bin,
             last_four=card.face.last_four,
-            expiry_month=card.face.expiry.month_text,
-            expiry_year=card.face.expiry.year_text,
+            expiry_month=card.face.expiry and card.face.expiry.month_text,
+            expiry_year=card.face.expiry and card.face.expiry.year_text,
             issuing_country=card.issuing_country,
             funding=card.funding,
             is_default=card.is_default,

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from keys.keyring import Envelope
+from keys.keyring import Envelope, Fingerprint
 from vault.card import Expiry
 from vault.db import Session, Transaction
 from vault.store.columns import FACE_COLUMNS, choice_of, face_of, json_text, keys_active
@@ -40,8 +40,8 @@ select count(*) = cardinality($3::text[]) from put
 """
 _DELETE = """
 update vault.card set status = 'DELETED', buyer = null, fingerprint = null, fingerprint_key_id = null,
-    is_default = false, metadata = null, consent = null, network_transaction_id = null, selected_brand = null,
-    selected_region = null, updated_at = clock_timestamp()
+    token_print = null, token_print_key_id = null, is_default = false, metadata = null, consent = null,
+    network_transaction_id = null, selected_brand = null, selected_region = null, updated_at = clock_timestamp()
 where merchant_id = $1 and id = any($2) and status <> 'DELETED'
 """
 
@@ -59,6 +59,7 @@ class CardChange:
     metadata: Mapping[str, Any] | None = None
     consent: Mapping[str, Any] | None = None
     choice: BrandChoice | None = None
+    token_print: Fingerprint | None = None
 
     @property
     def empty(self) -> bool:
@@ -130,10 +131,10 @@ async def share(transaction: Transaction, merchant_id: str, card_id: str) -> Non
 async def find_by_fingerprint(
     session: Session, merchant_id: str, buyer: str, fingerprints: Sequence[bytes], *, lock: bool = False
 ) -> StoredCard | None:
-    """Give the buyer's live card with one of these fingerprints; locked if wanted, as `find` does."""
+    """Give the buyer's live card whose number or token has one of these keyed hashes; locked if wanted."""
     row = await session.row(
-        f"{_SELECT} where c.merchant_id = $1 and c.buyer = $2 and c.fingerprint = any($3) "
-        "order by c.created_at limit 1",
+        f"{_SELECT} where c.merchant_id = $1 and c.buyer = $2 "
+        "and (c.fingerprint = any($3) or c.token_print = any($3)) order by c.created_at limit 1",
         merchant_id,
         buyer,
         list(fingerprints),
@@ -141,7 +142,7 @@ async def find_by_fingerprint(
     if row is None or not lock:
         return _card(row) if row else None
     card = await find(session, merchant_id, row["id"], lock=True)
-    return card if card is not None and card.face.fingerprint in fingerprints else None
+    return card if card is not None and card.buyer == buyer else None
 
 
 async def of_buyer(session: Session, merchant_id: str, buyer: str, page: Page) -> list[StoredCard]:
@@ -183,6 +184,7 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
         "network_transaction_id = coalesce($9, network_transaction_id), metadata = coalesce($10::jsonb, metadata), "
         "consent = coalesce($11::jsonb, consent), selected_brand = case when $12 then $13 else selected_brand end, "
         "selected_region = case when $12 then $14 else selected_region end, "
+        "token_print = coalesce($15, token_print), token_print_key_id = coalesce($16, token_print_key_id), "
         "updated_at = clock_timestamp() where merchant_id = $1 and id = $2",
         card.merchant_id,
         card.id,
@@ -198,6 +200,8 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
         change.choice is not None,
         change.choice.brand if change.choice else None,
         change.choice.region if change.choice else None,
+        change.token_print and change.token_print.value,
+        change.token_print and change.token_print.key_id,
     )
 
 

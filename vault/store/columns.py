@@ -32,8 +32,8 @@ def face_values(face: CardFace | None) -> tuple[Any, ...]:
         face.masked,
         face.bin,
         face.last_four,
-        face.expiry.month,
-        face.expiry.year,
+        face.expiry and face.expiry.month,
+        face.expiry and face.expiry.year,
         face.fingerprint,
         face.fingerprint_key_id,
     )
@@ -46,7 +46,7 @@ def face_of(row: asyncpg.Record) -> CardFace:
         row["masked"],
         row["bin"],
         row["last_four"],
-        Expiry(row["expiry_month"], row["expiry_year"]),
+        None if row["expiry_month"] is None else Expiry(row["expiry_month"], row["expiry_year"]),
         row["fingerprint"],
         row["fingerprint_key_id"],
     )

@@ -6,16 +6,18 @@ taken, a key that is retired or a card that changed meanwhile leaves nothing beh
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from vault.audit.events import Event
 from vault.db import Session
 from vault.money import Amount
-from vault.payment import Credential, Kind, StoreCard, StoreState
+from vault.payment import Channel, Credential, Kind, StoreCard, StoreState
 from vault.store.audit import encoded
 from vault.store.cards import Secrets, secret_arrays
 from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
 from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus
+
+USUALLY_OPEN: Final = 14 * 60.0  # antom-api.md 2.1, paymentExpiryTime
 
 _BEGIN = f"""
 with usable as (
@@ -24,11 +26,12 @@ with usable as (
 ), ins as (
     insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
         buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
-        metadata, consent, send_deadline, expires_at, mandate_id, authentication, selected_brand, selected_region)
+        metadata, consent, send_deadline, expires_at, mandate_id, authentication, selected_brand, selected_region,
+        channel)
     select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
         $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
-        coalesce($28::timestamptz, clock_timestamp() + interval '14 minutes'), $35, $36::jsonb,
-        $37, $38
+        coalesce($28::timestamptz, clock_timestamp() + make_interval(secs => $40)), $35, $36::jsonb,
+        $37, $38, $39
     from usable where keys and card
     on conflict (merchant_id, request_id) do nothing
     returning id, send_deadline
@@ -47,7 +50,11 @@ select keys as keys_active, card as card_usable, exists (select 1 from ins) as c
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A payment as it is written before the call; `sender_seconds` from now the sender must not send any more."""
+    """A payment as it is written before the call.
+
+    `sender_seconds` from now the sender must not send any more; `open_seconds` from now it has expired, unless
+    `expires_at` says something else.
+    """
 
     merchant_id: str
     id: str
@@ -73,6 +80,8 @@ class Draft:
     mandate_id: str | None = None
     authentication: dict[str, Any] | None = None
     choice: BrandChoice = NO_CHOICE
+    channel: Channel = Channel.DIRECT
+    open_seconds: float = USUALLY_OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,8 @@ async def begin(session: Session, draft: Draft, event: Event) -> Begun:
         json_text(draft.authentication),
         draft.choice.brand,
         draft.choice.region,
+        draft.channel,
+        draft.open_seconds,
     )
     assert row is not None  # noqa: S101 - a select from a one-row CTE
     return Begun(row["created"], row["keys_active"], row["card_usable"])

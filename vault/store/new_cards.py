@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from keys.keyring import Fingerprint
 from vault.audit.events import Event
 from vault.db import Session
 from vault.store.audit import encoded
@@ -22,9 +23,9 @@ with key as (
     select {keys_active("$19::bytea[] || $23::bytea[]")} as active
 ), ins as (
     insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
-        network_transaction_id, metadata, consent, selected_brand, selected_region)
+        network_transaction_id, metadata, consent, selected_brand, selected_region, token_print, token_print_key_id)
     select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb,
-        $24, $25
+        $24, $25, $26, $27
     from key where key.active
     on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
     returning id, created_at, updated_at
@@ -41,7 +42,7 @@ select key.active, ins.created_at, ins.updated_at, clock_timestamp() as read_at 
 
 @dataclass(frozen=True, slots=True)
 class NewCard:
-    """A card to insert, its id chosen and its secrets sealed for that id."""
+    """A card to insert, its id chosen and its secrets sealed for that id, with the keyed hash of its token."""
 
     merchant_id: str
     id: str
@@ -55,6 +56,7 @@ class NewCard:
     funding: str | None = None
     network_transaction_id: str | None = None
     choice: BrandChoice = NO_CHOICE
+    token_print: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ async def insert(session: Session, card: NewCard, event: Event, *, also_active: 
         list(also_active),
         card.choice.brand,
         card.choice.region,
+        card.token_print and card.token_print.value,
+        card.token_print and card.token_print.key_id,
     )
     assert row is not None  # noqa: S101 - a select without a table gives one row
     return Inserted(_inserted(card, row) if row["created_at"] else None, row["active"])

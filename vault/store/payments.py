@@ -14,6 +14,7 @@ from vault.db import Session, Transaction
 from vault.money import Amount
 from vault.payment import (
     Capture,
+    Channel,
     Credential,
     Kind,
     Payment,
@@ -73,6 +74,7 @@ def _payment(row: asyncpg.Record) -> Payment:
         redirected=row["redirected"],
         choice=choice_of(row),
         finalised_at=row["finalised_at"],
+        channel=Channel(row["channel"]),
     )
 
 

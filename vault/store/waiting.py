@@ -1,28 +1,64 @@
-"""Rows of credentials that wait with a payment until it is authorised.
+"""Rows of what waits, sealed, until an outcome is known: with a payment, or with a card that is stored without one.
 
-It refuses to know where they go. Invariant: what was dropped is deleted, ciphertext included.
+It refuses to know where it goes. Invariant: what was dropped is deleted, ciphertext included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
+from keys.keyring import Envelope, Location
 from vault.db import Session, Transaction
+from vault.store.cards import secret_arrays
+from vault.store.columns import keys_active
 from vault.stored_card import SecretKind
 
 
-async def secrets(session: Session, merchant_id: str, payment_id: str) -> dict[SecretKind, bytes]:
-    """Give the envelopes that wait with a payment."""
-    rows = await session.rows(
-        "select kind, envelope from vault.payment_secret where merchant_id = $1 and payment_id = $2",
-        merchant_id,
-        payment_id,
-    )
-    return {SecretKind(row["kind"]): row["envelope"] for row in rows}
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A table of waiting secrets, and the column that names what they wait with."""
+
+    table: str
+    column: str
+
+    def location(self, merchant_id: str, owner_id: str, kind: SecretKind) -> Location:
+        """Say where a waiting secret belongs; it opens nowhere else."""
+        return Location(merchant_id, self.table, owner_id, kind)
+
+    async def secrets(self, session: Session, merchant_id: str, owner_id: str) -> dict[SecretKind, bytes]:
+        """Give the envelopes that wait with something."""
+        rows = await session.rows(
+            f"select kind, envelope from vault.{self.table} where merchant_id = $1 and {self.column} = $2",
+            merchant_id,
+            owner_id,
+        )
+        return {SecretKind(row["kind"]): row["envelope"] for row in rows}
+
+    async def put(
+        self, transaction: Transaction, merchant_id: str, owner_id: str, secrets: Mapping[SecretKind, Envelope]
+    ) -> bool:
+        """Add what is to wait; False, and nothing done, when a key is no longer active."""
+        kinds, envelopes, key_ids = secret_arrays(secrets)
+        put = await transaction.rows(
+            f"insert into vault.{self.table} (merchant_id, {self.column}, kind, envelope, key_id) "
+            "select $1, $2, s.kind, s.envelope, s.key_id "
+            "from unnest($3::text[], $4::bytea[], $5::bytea[]) as s(kind, envelope, key_id) "
+            f"where {keys_active('$5')} returning kind",
+            merchant_id,
+            owner_id,
+            kinds,
+            envelopes,
+            key_ids,
+        )
+        return len(put) == len(kinds)
+
+    async def drop(self, transaction: Transaction, merchant_id: str, owner_ids: Sequence[str]) -> None:
+        """Delete what waited, ciphertext included."""
+        await transaction.rows(
+            f"delete from vault.{self.table} where merchant_id = $1 and {self.column} = any($2)",
+            merchant_id,
+            list(owner_ids),
+        )
 
 
-async def drop(transaction: Transaction, merchant_id: str, payment_ids: Sequence[str]) -> None:
-    """Delete what waited with payments, ciphertext included."""
-    await transaction.rows(
-        "delete from vault.payment_secret where merchant_id = $1 and payment_id = any($2)",
-        merchant_id,
-        list(payment_ids),
-    )
+WITH_PAYMENTS: Final = Waiting("payment_secret", "payment_id")
