@@ -6,7 +6,7 @@ unique index; a payment appears as a draft (`vault.store.drafts`) and is never d
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
@@ -35,45 +35,51 @@ from vault.payment p
 """
 
 
+# Columns whose values need no reading.
+_AS_THEY_ARE: Final = (
+    "merchant_id",
+    "id",
+    "request_id",
+    "order_reference",
+    "buyer",
+    "card_id",
+    "digest",
+    "digest_key_id",
+    "capture_mode",
+    "capture_status",
+    "next_action",
+    "gateway_payment_id",
+    "not_sent",
+    "metadata",
+    "consent",
+    "send_deadline",
+    "expires_at",
+    "authorisation_expires_at",
+    "cancel_requested_at",
+    "created_at",
+    "updated_at",
+    "read_at",
+    "mandate_id",
+    "authentication",
+    "redirected",
+    "finalised_at",
+)
+
+
 def _payment(row: asyncpg.Record) -> Payment:
     return Payment(
-        merchant_id=row["merchant_id"],
-        id=row["id"],
-        request_id=row["request_id"],
+        **{name: row[name] for name in _AS_THEY_ARE},
         kind=Kind(row["kind"]),
         status=Status(row["status"]),
         amount=Amount(row["currency"], str(row["value"])),
-        order_reference=row["order_reference"],
-        buyer=row["buyer"],
-        card_id=row["card_id"],
         credential=Credential(row["credential"]),
         store_card=row["store_card"] and StoreCard(row["store_card"]),
         store_state=StoreState(row["store_state"]),
         face=face_of(row) if row["brand"] is not None else None,
-        digest=row["digest"],
-        digest_key_id=row["digest_key_id"],
-        capture_mode=row["capture_mode"],
-        capture_status=row["capture_status"],
-        next_action=row["next_action"],
-        gateway_payment_id=row["gateway_payment_id"],
         result=_result(row),
         result_info=row["result_info"] or {},
-        not_sent=row["not_sent"],
-        metadata=row["metadata"],
-        consent=row["consent"],
-        send_deadline=row["send_deadline"],
-        expires_at=row["expires_at"],
-        authorisation_expires_at=row["authorisation_expires_at"],
-        cancel_requested_at=row["cancel_requested_at"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        read_at=row["read_at"],
         captures=tuple(_capture(entry) for entry in row["captures"]),
-        mandate_id=row["mandate_id"],
-        authentication=row["authentication"],
-        redirected=row["redirected"],
         choice=choice_of(row),
-        finalised_at=row["finalised_at"],
         channel=Channel(row["channel"]),
     )
 
