@@ -11,3 +11,9 @@ class RegionExcluded(RequestInvalid):
     """Cards of this region cannot use the feature that is asked for (antom-api.md 5.2)."""
 
     code, title = "region_excluded", "Cards of this region cannot be used in this way"
+
+
+class CardDataRequired(RequestInvalid):
+    """Something was asked for that needs a card number, and the vault never sees it."""
+
+    code, title = "card_data_required", "This needs the card's data in the request"

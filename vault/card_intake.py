@@ -29,9 +29,9 @@ def card_location(merchant_id: str, card_id: str, kind: SecretKind) -> Location:
     return Location(merchant_id, "card_secret", card_id, kind)
 
 
-def profile_of(card: CardField, billing_address: AddressField | None) -> bytes | None:
+def profile_of(card: CardField | None, billing_address: AddressField | None) -> bytes | None:
     """Give what is sealed of the holder's name and address, or None when neither was sent."""
-    parts = {"cardholderName": card.cardholder_name, "billingAddress": billing_address}
+    parts = {"cardholderName": card and card.cardholder_name, "billingAddress": billing_address}
     profile = {name: part.wire() for name, part in parts.items() if part is not None}
     return orjson.dumps(profile) if profile else None
 

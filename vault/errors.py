@@ -15,7 +15,7 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
     │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
-    │   in vault.asking_errors: RegionExcluded
+    │   in vault.asking_errors: RegionExcluded, CardDataRequired
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded
 """
@@ -51,6 +51,7 @@ class FieldCode(StrEnum):
     BUYER_MISMATCH = "buyer_mismatch"
     BUYER_ABSENT = "buyer_absent"
     MANDATE_SOURCE = "mandate_source"
+    CARD_DATA_REQUIRED = "card_data_required"
     CONTRADICTORY = "contradictory"
     REGION_EXCLUDED = "region_excluded"
 

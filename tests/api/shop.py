@@ -94,6 +94,13 @@ async def shown(vault: Installation, payment_id: str) -> dict[str, Any]:
     return view
 
 
+async def type_card(url: str, number: str = VISA_CANARY, **form: str) -> httpx2.Response:
+    """Do on the gateway's page what a buyer does."""
+    fields = {"cardNo": number, "cvv": CVV_CANARY, "expiryMonth": "11", "expiryYear": "39"} | form
+    async with httpx2.AsyncClient() as browser:
+        return await browser.post(url, data=fields)
+
+
 async def until(happened: Callable[[], Awaitable[object]], *, seconds: float = 10.0) -> None:
     """Wait until a question is answered with something true."""
     async with asyncio.timeout(seconds):

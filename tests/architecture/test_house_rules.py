@@ -24,6 +24,8 @@ REVEALS = {
     "vault/cards.py:Cards._sealed",
     "vault/directory.py:Directory._credentials",
     "vault/gateway/messages.py:_extra_verification",
+    "vault/gateway/messages.py:_card_details",
+    "vault/gateway/messages.py:_code",
     "vault/gateway/messages.py:_method",
     "vault/onboarding.py:Onboarding._secret",
     "vault/payments/drafting.py:Drafter._waiting",

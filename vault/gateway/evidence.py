@@ -111,8 +111,8 @@ def read_capture_notification(body: Mapping[str, Any], payment: Payment) -> Evid
 def _evidence(
     body: Mapping[str, Any], payment: Payment, source: Source, status: Status | None, result: Result | None
 ) -> Evidence:
-    info = body.get("paymentResultInfo")
-    info = info if isinstance(info, Mapping) else {}
+    told = (body.get(name) for name in ("cardInfo", "paymentResultInfo"))
+    info = {name: value for part in told if isinstance(part, Mapping) for name, value in part.items()}
     return Evidence(
         source=source,
         status=status,

@@ -25,6 +25,13 @@ class NewCardInstrument:
 
 
 @dataclass(frozen=True, slots=True)
+class PageInstrument:
+    """A card that the buyer will type on the gateway's page."""
+
+    tokenize: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TokenInstrument:
     """A card that the gateway keeps."""
 
@@ -43,7 +50,7 @@ class SealedInstrument:
     cvv: Cvv | None
 
 
-Instrument: TypeAlias = NewCardInstrument | TokenInstrument | SealedInstrument
+Instrument: TypeAlias = NewCardInstrument | PageInstrument | TokenInstrument | SealedInstrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +118,38 @@ def _method(call: PayCall) -> dict[str, Any]:
         **_extra_verification(sent),
     }
     method: dict[str, Any] = {"paymentMethodType": "CARD"}
-    match call.instrument:
-        case NewCardInstrument(card=card, tokenize=tokenize):
-            details |= {"cardNo": card.card_no.reveal(), "isCardOnFile": False, **_typed_card(card)}
-            if tokenize:
-                details["tokenize"] = True
-        case TokenInstrument(token=token):
-            method["paymentMethodId"] = token.reveal()
-            details["isCardOnFile"] = True
-        case SealedInstrument() as sealed:
-            details = {**_sealed_profile(sealed), **details, "cardNo": sealed.pan.reveal(), "isCardOnFile": True}
-        case _ as unreachable:
-            assert_never(unreachable)
+    if isinstance(call.instrument, TokenInstrument):
+        method["paymentMethodId"] = call.instrument.token.reveal()
+    details = _card_details(call.instrument, details)
     if call.series is not None:
         details["recurringType"] = call.series.recurring_type
         details["networkTransactionId"] = call.series.network_transaction_id
-    cvv = call.instrument.card.cvv if isinstance(call.instrument, NewCardInstrument) else call.instrument.cvv
-    if cvv is not None:
-        details["cvv"] = cvv.reveal()
     return {**method, "paymentMethodMetaData": details}
+
+
+def _card_details(instrument: Instrument, details: dict[str, Any]) -> dict[str, Any]:
+    """Add what is paid with; what the request says of the address outranks what is sealed with the card."""
+    match instrument:
+        case NewCardInstrument(card=card, tokenize=tokenize):
+            details |= {"cardNo": card.card_no.reveal(), "isCardOnFile": False, **_typed_card(card)}
+            return details | _tokenized(tokenize=tokenize) | _code(card.cvv)
+        case PageInstrument(tokenize=tokenize):
+            return details | {"isCardOnFile": False} | _tokenized(tokenize=tokenize)
+        case TokenInstrument(cvv=cvv):
+            return details | {"isCardOnFile": True} | _code(cvv)
+        case SealedInstrument(cvv=cvv) as sealed:
+            details = {**_sealed_profile(sealed), **details, "cardNo": sealed.pan.reveal(), "isCardOnFile": True}
+            return details | _code(cvv)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _tokenized(*, tokenize: bool) -> dict[str, Any]:
+    return {"tokenize": True} if tokenize else {}
+
+
+def _code(cvv: Cvv | None) -> dict[str, Any]:
+    return {} if cvv is None else {"cvv": cvv.reveal()}
 
 
 def _authentication(request: PaymentRequest, defaults: MerchantSettings) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from vault.errors import FieldCode, FieldProblem, RequestInvalid
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant
 from vault.money import Amount, AmountFault, AmountInvalid
-from vault.payment import Credential, Kind
+from vault.payment import Channel, Credential, Kind
 from vault.store.drafts import Draft
 from vault.store.waiting import WITH_PAYMENTS
 from vault.stored_card import SecretKind, StoredCard
@@ -70,26 +70,25 @@ class Drafter:
         message = orjson.dumps([asked.route, secrets_left_out(dict(asked.body))], option=orjson.OPT_SORT_KEYS)
         return await self._keyring.digest(asked.caller.merchant_id, Label.REQUEST, message, key_id)
 
-    async def new_card(self, asked: Asked, request: CardPaymentRequest) -> Draft:
-        """Draft a payment with a card that the buyer has just typed."""
+    async def new_card(self, asked: Asked, request: CardPaymentRequest, channel: Channel) -> Draft:
+        """Draft a payment with a card that the buyer has just typed, or will type at the gateway."""
         payment_id = new_id(Prefix.PAYMENT)
-        face = None
-        secrets: dict[SecretKind, Envelope] = {}
-        if request.store_card is not None:
-            prints = await self._keyring.fingerprints(asked.caller.merchant_id, request.card.card_no)
-            face = face_of_pan(request.card.card_no, request.card, prints[0])
-            secrets = await self._waiting(asked.caller.merchant_id, payment_id, request)
+        face, card = None, request.card
+        if request.store_card is not None and card is not None:
+            prints = await self._keyring.fingerprints(asked.caller.merchant_id, card.card_no)
+            face = face_of_pan(card.card_no, card, prints[0])
         return Draft(
             **await self._common(asked, request, payment_id),
             kind=Kind.ONE_OFF,
             buyer=request.buyer_id,
-            credential=Credential.CARD_DATA,
+            credential=Credential.UNSEEN if card is None else Credential.CARD_DATA,
             store_card=request.store_card,
             card_id=None,
             face=face,
             consent=consent_evidence(request.consent),
-            secrets=secrets,
+            secrets=await self._waiting(asked.caller.merchant_id, payment_id, request),
             choice=request.choice,
+            channel=channel,
         )
 
     async def stored_card(
@@ -132,8 +131,11 @@ class Drafter:
     async def _waiting(
         self, merchant_id: str, payment_id: str, request: CardPaymentRequest
     ) -> dict[SecretKind, Envelope]:
+        """Seal what has to wait for the authorisation."""
         secrets: dict[SecretKind, Envelope] = {}
-        if request.store_card is not None and request.store_card.in_vault:
+        if request.store_card is None:
+            return secrets
+        if request.store_card.in_vault and request.card is not None:
             secrets[SecretKind.PAN] = await self._keyring.seal(
                 Purpose.CARD,
                 request.card.card_no.reveal().encode(),

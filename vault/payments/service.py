@@ -1,4 +1,4 @@
-"""Payments with the buyer present: with card data, or with a stored card.
+"""Payments with the buyer present: with card data, on the gateway's page, or with a stored card.
 
 It refuses to know HTTP and SQL. Invariants: a CVV lives for the request that carries it; a card that is expired,
 disabled or another buyer's is not charged (design sections 3 and 4).
@@ -8,6 +8,7 @@ from typing import Final
 
 from vault.auth import Caller
 from vault.card_intake import check_policy
+from vault.card_policy import CardPolicy
 from vault.errors import (
     BuyerMismatch,
     CardDisabled,
@@ -19,8 +20,8 @@ from vault.errors import (
     RequestInvalid,
 )
 from vault.gateway.limits import Deadline
-from vault.gateway.messages import NewCardInstrument, PayCall
-from vault.payment import Payment
+from vault.gateway.messages import NewCardInstrument, PageInstrument, PayCall
+from vault.payment import Channel, Payment
 from vault.payments.drafting import Asked
 from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
 from vault.store import payments
@@ -40,19 +41,18 @@ class Payments:
         self._ahead = WriteAhead(tools)
 
     async def pay(self, caller: Caller, request: CardPaymentRequest, body: dict[str, object]) -> Paid:
-        """Pay with card data, storing the card if wanted."""
+        """Pay with card data, or have the buyer type it on the gateway's page; store the card if wanted."""
         account, asked = await self._ahead.asked(caller, request, "payments", body)
-        check_policy(self._tools.policy, request.card.card_no)
+        instrument = new_instrument(self._tools.policy, request)
         known = await self._refused(asked, request)
         if known is not None:
             return known
-        tokenize = request.store_card is not None and request.store_card.at_gateway
-        instrument = NewCardInstrument(request.card, tokenize=tokenize)
+        channel = Channel.PAGE if request.card is None else Channel.DIRECT
         settings, notify_url = account.merchant.settings, self._ahead.notify_url(account)
         call = PayCall(request, instrument, settings, notify_url, request.buyer_id, request.choice)
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(REPEATS):
-            draft = await self._tools.drafter.new_card(asked, request)
+            draft = await self._tools.drafter.new_card(asked, request, channel)
             paid = await self._ahead.write_and_send(asked, draft, (account, call, deadline))
             if paid is not None:
                 return paid
@@ -104,6 +104,15 @@ class Payments:
         """Give the merchant's payments, newest first."""
         async with self._tools.database.session() as session:
             return await payments.listed(session, caller.merchant_id, wanted, page)
+
+
+def new_instrument(policy: CardPolicy, request: CardPaymentRequest) -> NewCardInstrument | PageInstrument:
+    """Give what a card is paid with that was just typed, or will be; raises `CardNumberRefused`."""
+    tokenize = request.store_card is not None and request.store_card.at_gateway
+    if request.card is None:
+        return PageInstrument(tokenize=tokenize)
+    check_policy(policy, request.card.card_no)
+    return NewCardInstrument(request.card, tokenize=tokenize)
 
 
 def check_usable(card: StoredCard, request: PaymentRequest) -> None:

@@ -108,11 +108,29 @@ class PaymentRequest(BrandChoiceFields):
 
 
 class CardPaymentRequest(PaymentRequest):
-    """`POST /v1/payments`."""
+    """`POST /v1/payments`; without a card the buyer types one on the gateway's page."""
 
-    card: CardField
+    card: CardField | None = None
     store_card: StoreCard | None = None
     consent: ConsentField | None = None
+
+    @field_validator("store_card")
+    @classmethod
+    def _keeps_what_it_sees(cls, value: StoreCard | None, sent: ValidationInfo) -> StoreCard | None:
+        if value is not None and value.in_vault and sent.data.get("card", value) is None:
+            raise refusal("card_data_required")
+        return value
+
+    @model_validator(mode="after")
+    def _authenticates_a_known_card(self) -> Self:
+        if self.mpi_data is not None and not self.names_a_card:
+            raise refusal("card_data_required")
+        return self
+
+    @property
+    def names_a_card(self) -> bool:
+        """Tell whether it is known by now which card will be paid with."""
+        return self.card is not None
 
     @model_validator(mode="after")
     def _buyer_is_known(self) -> Self:
