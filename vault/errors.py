@@ -10,12 +10,15 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     ├── NotFound 404    MethodNotAllowed 405
     ├── Conflict 409 ── IdempotencyConflict, InProgress, CardExpired, CardDisabled, ExpiryAtGateway,
     │                   PaymentNotCancellable, AlreadyCaptured; in vault.mandate_errors: MandateEnded, MandateExpired,
-    │                   MandateNotStarted, MandateBusy, MandateInterval
+    │                   MandateNotStarted, MandateBusy, MandateInterval; in vault.movement_errors: PaymentNotCapturable,
+    │                   CaptureAutomatic, CapturePending, CancellationPending, AuthorisationExpired,
+    │                   PaymentNotRefundable, NotCaptured
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
     ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
     │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
-    │   in vault.asking_errors: RegionExcluded, CardDataRequired
+    │   in vault.asking_errors: RegionExcluded, CardDataRequired; in vault.movement_errors:
+    │   CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded
 """

@@ -1,8 +1,8 @@
 """Notifications from the gateway: verified, bound to a payment, recorded once.
 
 It refuses to know HTTP. Invariants: nothing of a body is read before its signature verifies over the path that the
-vault gave the gateway; an unknown payment is kept as an orphan and alarmed; what was recorded before is acknowledged
-again (design section 3; antom-api.md 1.7).
+vault gave the gateway; an unknown payment is kept as an orphan and alarmed, with patience where it may only have come
+too early; what was recorded before is acknowledged again (design section 3; antom-api.md 1.7).
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,24 @@ from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
-from vault.db import Database
+from vault.db import Database, Session
 from vault.directory import Account, Directory
 from vault.errors import InvalidJson, NotFound, NotificationInvalid
 from vault.gateway.errors import SignatureInvalid
-from vault.gateway.evidence import read_capture_notification, read_payment_notification, result_of
+from vault.gateway.evidence import read_payment_notification
 from vault.gateway.json_text import json_object
+from vault.gateway.movement_evidence import read_movement_notification
 from vault.gateway.signing import string_to_sign, verify
+from vault.gateway.values import result_of, text
 from vault.logs import alarm, get_logger
+from vault.movement import MovementKind, MovementSeen
+from vault.payment import Evidence, Payment, Source
 from vault.payments.recording import Recorder
-from vault.store import alarms, audit, payments
+from vault.store import alarms, audit, movements, orphans, payments
 
 _log = get_logger(__name__)
 _LONGEST_ID: Final = 64
+_NAMING: Final = ("paymentRequestId", "paymentId", "refundRequestId")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,9 @@ class Notifications:
             case "PAYMENT_RESULT" | "PAYMENT_PENDING":
                 await self._payment(account, body, origin)
             case "CAPTURE_RESULT":
-                await self._capture(account, body, origin)
+                await self._moved(account, body, MovementKind.CAPTURE, origin)
+            case "REFUND_RESULT":
+                await self._moved(account, body, MovementKind.REFUND, origin)
             case _:
                 await self._orphan(account, body, origin, "notification_unknown_type")
 
@@ -100,23 +107,40 @@ class Notifications:
             return
         await self._recorder.record(payment, read_payment_notification(body, payment), origin)
 
-    async def _capture(self, account: Account, body: Mapping[str, Any], origin: Origin) -> None:
-        gateway_id = body.get("paymentId")
-        payment = None
-        if isinstance(gateway_id, str) and len(gateway_id) <= _LONGEST_ID:
-            async with self._database.session() as session:
-                payment = await payments.find_by_gateway_id(session, account.merchant.id, gateway_id)
-        evidence = read_capture_notification(body, payment) if payment else None
-        if payment is None or evidence is None:
+    async def _moved(self, account: Account, body: Mapping[str, Any], kind: MovementKind, origin: Origin) -> None:
+        """Record a capture or refund; a capture whose payment is not known may only have come before it."""
+        gateway_id, seen = text(body.get("paymentId"), _LONGEST_ID), read_movement_notification(body, kind)
+        if seen is None:
             await self._orphan(account, body, origin, "notification_orphan")
             return
-        await self._recorder.record(payment, evidence, origin)
+        async with self._database.session() as session:
+            payment = await _payment_of(session, account.merchant.id, gateway_id, seen)
+            if payment is None and kind is MovementKind.CAPTURE and gateway_id is not None:
+                await orphans.keep(session, account.merchant.id, gateway_id, seen)
+                return
+        if payment is None:
+            await self._orphan(account, body, origin, "notification_orphan")
+            return
+        seen = replace(seen, bound=gateway_id in {None, payment.gateway_payment_id})
+        await self._recorder.record(payment, Evidence(Source.NOTIFICATION, None, movements=(seen,)), origin)
 
     async def _orphan(self, account: Account, body: Mapping[str, Any], origin: Origin, code: str) -> None:
-        named = next((body[name] for name in ("paymentRequestId", "paymentId") if isinstance(body.get(name), str)), "")
+        named = next((body[name] for name in _NAMING if isinstance(body.get(name), str)), "")
         object_id = f"{account.merchant.id}:{named[:_LONGEST_ID]}"
         result = result_of(body)
         details = {"result": result.code if result else None, "type": str(body.get("notifyType"))[:_LONGEST_ID]}
         async with self._database.session() as session:
             if await alarms.raise_alarm(session, origin, account.merchant.id, code, object_id, details):
                 alarm(_log, code, merchant_id=account.merchant.id)
+
+
+async def _payment_of(
+    session: Session, merchant_id: str, gateway_payment_id: str | None, seen: MovementSeen
+) -> Payment | None:
+    """Give the payment that a capture or refund belongs to, by our own record of it or by the gateway's payment id."""
+    known = await movements.find_by_request(session, merchant_id, seen.kind, seen.request_id)
+    if known is not None:
+        return await payments.find(session, merchant_id, known.payment_id)
+    if gateway_payment_id is None:
+        return None
+    return await payments.find_by_gateway_id(session, merchant_id, gateway_payment_id)

@@ -20,10 +20,11 @@ _HEADERS: Final = {
 }
 _REPLAYED: Final = {
     "Idempotent-Replayed": {
-        "description": "`true` when this request only found the payment.",
+        "description": "`true` when this request only found what an earlier one had made.",
         "schema": {"type": "string", "enum": ["true"]},
     }
 }
+_REPLAYABLE: Final = ("PaymentView", "CaptureView", "RefundView")
 
 
 def install(app: FastAPI) -> None:
@@ -56,7 +57,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     for answer in responses.values():
-        answer["headers"] = _HEADERS | (_REPLAYED if "Payment" in str(answer) else {})
+        answer["headers"] = _HEADERS | (_REPLAYED if any(name in str(answer) for name in _REPLAYABLE) else {})
     responses["default"] = {"$ref": _PROBLEM}
     scopes = sorted(scope for dependency in route.dependant.dependencies for scope in _scopes_of(dependency.call))
     if scopes:

@@ -14,6 +14,8 @@ from typing import Any
 from keys.sealed import Plaintext
 from vault.card import CardToken
 from vault.money import Amount
+from vault.movement import Movement, MovementKind, MovementSeen, MovementStatus
+from vault.result import Result
 from vault.stored_card import NO_CHOICE, BrandChoice, CardFace
 
 
@@ -101,25 +103,6 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """The gateway's own words: code, S/F/U and a message."""
-
-    code: str
-    status: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureSeen:
-    """A capture that the gateway reported."""
-
-    request_id: str
-    gateway_id: str | None
-    status: str
-    amount: Amount
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """What one verified message (or our own certainty) says about a payment; `status` None: nothing about its state.
 
@@ -136,7 +119,7 @@ class Evidence:
     token: CardToken | None = None
     network_transaction_id: str | None = None
     authorisation_expires_at: datetime | None = None
-    captures: tuple[CaptureSeen, ...] = ()
+    movements: tuple[MovementSeen, ...] = ()
     session: Plaintext | None = None
     not_sent: bool = False
     bound: bool = True
@@ -192,18 +175,6 @@ def _judge_final(standing: Standing, new: Status, source: Source) -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
-    """A capture of a payment, as it is shown."""
-
-    id: str
-    request_id: str
-    gateway_capture_id: str | None
-    status: str
-    amount: Amount
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Payment:
     """A payment as it stands in the database.
 
@@ -243,7 +214,7 @@ class Payment:
     created_at: datetime
     updated_at: datetime
     read_at: datetime
-    captures: tuple[Capture, ...] = field(default=())
+    movements: tuple[Movement, ...] = field(default=())
     mandate_id: str | None = None
     authentication: Mapping[str, Any] | None = None
     redirected: bool = False
@@ -261,6 +232,34 @@ class Payment:
     def nobody_there(self) -> bool:
         """Tell whether the gateway asked for the buyer where none is there to answer."""
         return self.kind is Kind.MERCHANT_INITIATED and self.redirected and self.channel is Channel.DIRECT
+
+    @property
+    def region(self) -> str | None:
+        """Give the region whose rules the card follows, as far as the gateway told it (antom-api.md 5.2)."""
+        told = self.result_info.get("paymentMethodRegion") or self.result_info.get("issuingCountry")
+        return told if isinstance(told, str) else None
+
+    def of(self, kind: MovementKind, *statuses: MovementStatus) -> tuple[Movement, ...]:
+        """Give the captures or the refunds, those of certain statuses or all of them."""
+        wanted = statuses or tuple(MovementStatus)
+        return tuple(each for each in self.movements if each.kind is kind and each.status in wanted)
+
+    def movement(self, kind: MovementKind, request_id: str) -> Movement | None:
+        """Give the capture or refund with a request id."""
+        return next((each for each in self.of(kind) if each.request_id == request_id), None)
+
+    def moved(self, kind: MovementKind) -> int:
+        """Give how much was captured, or refunded, for certain; in the smallest unit."""
+        return sum(each.amount.minor for each in self.of(kind, MovementStatus.SUCCESS))
+
+    def reserved(self, kind: MovementKind) -> int:
+        """Give how much was captured, or refunded, or may have been; in the smallest unit."""
+        return sum(each.amount.minor for each in self.of(kind) if each.status is not MovementStatus.FAIL)
+
+    @property
+    def open_movements(self) -> tuple[Movement, ...]:
+        """Give the captures and refunds without an outcome."""
+        return tuple(each for each in self.movements if each.status.open)
 
     @property
     def standing(self) -> Standing:

@@ -1,23 +1,25 @@
-"""Reconciliation: payments that are not resolved are asked about until they are.
+"""Reconciliation: payments, captures and refunds that are not resolved are asked about until they are.
 
 It refuses to know who runs it. Invariants: an inquiry never changes the gateway's side; a payment counts as not sent
-only when the gateway does not know it well after its sender had to stop; nothing is ever sent again (design section 3).
+only when the gateway does not know it well after its sender had to stop; nothing is ever sent again (design section 3);
+an authorisation that came too late and was captured before it could be voided is refunded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from vault.audit.events import ActorKind, Origin
-from vault.db import Database
-from vault.directory import Account, Directory
+from vault.directory import Account
 from vault.gateway.evidence import unknown_to_gateway
 from vault.logs import alarm, get_logger
+from vault.movement import Movement, MovementKind, MovementSeen, MovementStatus
 from vault.payment import Evidence, Payment, Source, Status
+from vault.payments.bounds import lapsed, owed_back
 from vault.payments.cancelling import Canceller
-from vault.payments.recording import Recorder
-from vault.payments.sending import Sender
-from vault.payments.transitions import unresolved
+from vault.payments.moving import Moving
+from vault.payments.transitions import incomplete, open_since, unresolved
+from vault.payments.writing_ahead import Tools
 from vault.store import alarms, inquiries, payments
 from vault.store.inquiries import Due
 
@@ -45,25 +47,19 @@ class Pace:
 class Reconciler:
     """Asks about payments that are due."""
 
-    def __init__(
-        self,
-        database: Database,
-        directory: Directory,
-        sender: Sender,
-        recorder: Recorder,
-        canceller: Canceller,
-        pace: Pace,
-    ) -> None:
-        self._database = database
-        self._directory = directory
-        self._sender = sender
-        self._recorder = recorder
+    def __init__(self, tools: Tools, canceller: Canceller, moving: Moving, pace: Pace) -> None:
+        self._database = tools.database
+        self._directory = tools.directory
+        self._sender = tools.sender
+        self._recorder = tools.recorder
         self._canceller = canceller
+        self._moving = moving
         self._pace = pace
 
     async def claim(self, limit: int) -> list[Due]:
-        """Take due payments for this worker."""
+        """Take due payments for this worker; authorisations that have just ended are due as well."""
         async with self._database.session() as session:
+            await inquiries.enlist_expired(session, limit)
             return await inquiries.claim(session, limit=limit, lease_seconds=self._pace.lease)
 
     async def resolve(self, due: Due) -> Payment | None:
@@ -77,6 +73,8 @@ class Reconciler:
             return payment
         account = await self._directory.account(due.merchant_id, WORKER)
         after = await self._ask(account, payment)
+        if owed_back(after):
+            await self._moving.give_back(account, after, WORKER)
         if unresolved(after):
             await self._look_again(after, due)
         return after
@@ -88,37 +86,67 @@ class Reconciler:
                 payment = outcome
             if payment.status is Status.CANCELLED:
                 return payment
+        refunds = [each for each in payment.of(MovementKind.REFUND) if each.status.open]
+        for refund in refunds:
+            payment = await self._ask_about(account, payment, refund)
+        if refunds and not unresolved(payment):
+            return payment
         evidence = await self._sender.inquire(account, payment)
-        return await self._recorder.record(payment, self._read(payment, evidence), WORKER)
+        after = await self._recorder.record(payment, self._read(payment, evidence), WORKER)
+        return await self._recorder.expire(after, WORKER) if evidence is not None and lapsed(after) else after
+
+    async def _ask_about(self, account: Account, payment: Payment, refund: Movement) -> Payment:
+        seen = await self._sender.inquire_refund(account, payment, refund)
+        if seen is None or (seen.not_sent and not self._gone(payment, refund)):
+            return payment
+        source = Source.WORKER if seen.not_sent else Source.INQUIRY
+        return await self._recorder.record(payment, Evidence(source, None, movements=(seen,)), WORKER)
+
+    def _gone(self, payment: Payment, movement: Movement) -> bool:
+        """Tell whether a movement that the gateway does not know by now was not sent."""
+        deadline = movement.send_deadline
+        named = movement.gateway_id is not None
+        return not named and deadline is not None and _well_after(payment.read_at, deadline, self._pace.grace)
 
     def _read(self, payment: Payment, evidence: Evidence | None) -> Evidence:
         """Give what an inquiry means by now: the gateway may not know a payment because it is still on its way."""
         if evidence is None:
             return Evidence(Source.WORKER, Status.UNKNOWN)
         if not unknown_to_gateway(evidence):
-            return evidence
+            return replace(evidence, movements=(*evidence.movements, *self._not_sent(payment, evidence)))
         if _never_seen(payment) and _well_after(payment.read_at, payment.send_deadline, self._pace.grace):
             return Evidence(Source.WORKER, Status.FAIL, not_sent=True)
         return Evidence(Source.WORKER, Status.UNKNOWN)
 
+    def _not_sent(self, payment: Payment, evidence: Evidence) -> tuple[MovementSeen, ...]:
+        """Give the open captures that the gateway should have listed by now if they had been sent."""
+        listed = {(seen.kind, seen.request_id) for seen in evidence.movements}
+        missing = [
+            each
+            for each in payment.of(MovementKind.CAPTURE)
+            if each.status.open and (each.kind, each.request_id) not in listed and self._gone(payment, each)
+        ]
+        return tuple(each.seen(MovementStatus.FAIL, not_sent=True) for each in missing)
+
     async def _look_again(self, payment: Payment, due: Due) -> None:
-        if not payment.status.final:
-            await self._watch(payment, due)
+        since = open_since(payment)
+        if since is not None:
+            await self._watch(payment, due, since)
         elif due.attempts < _FOLLOW_UPS:
             await self._later(payment, due, self._pace.wait(due.attempts))
         else:
             await self._stop(payment)
 
-    async def _watch(self, payment: Payment, due: Due) -> None:
+    async def _watch(self, payment: Payment, due: Due, since: datetime) -> None:
         wait = self._pace.wait(due.attempts)
-        if payment.read_at - payment.created_at > _GIVE_UP_AFTER:
+        if payment.read_at - since > _GIVE_UP_AFTER:
             wait = _HOURLY
-            await self._alarm(payment, "payment_unresolved")
+            await self._alarm(payment, "movement_unresolved" if payment.status.final else "payment_unresolved")
         await self._later(payment, due, wait)
 
     async def _stop(self, payment: Payment) -> None:
         """Follow a final payment no further; what is still missing from it becomes an alarm."""
-        if payment.status is Status.SUCCESS:
+        if incomplete(payment):
             await self._alarm(payment, "payment_incomplete")
         await self._recorder.abandon(payment, WORKER)
 

@@ -19,9 +19,11 @@ from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
 from vault.mandates import Mandates
 from vault.notifications import Notifications
+from vault.orphans import Orphans
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
 from vault.payments.drafting import Drafter
+from vault.payments.moving import Moving
 from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
@@ -32,6 +34,7 @@ from vault.roles import APP
 from vault.settings import Settings
 
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
+_ORPHAN_PATIENCE: Final = 2  # of the longest pause between inquiries: a payment whose answer was lost is known by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,10 @@ class Services:
     mandates: Mandates
     charging: Charging
     canceller: Canceller
+    moving: Moving
     notifications: Notifications
     reconciler: Reconciler
+    orphans: Orphans
 
 
 @asynccontextmanager
@@ -99,6 +104,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         sender_seconds=settings.sender_deadline,
         public_url=settings.public_url.rstrip("/"),
     )
+    moving = Moving(tools)
     lease = _LEASE_CALLS * settings.gateway_timeout
     pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
     return Services(
@@ -112,6 +118,10 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         mandates=Mandates(tools),
         charging=Charging(tools, canceller),
         canceller=canceller,
+        moving=moving,
         notifications=Notifications(database, directory, recorder, settings.public_url),
-        reconciler=Reconciler(database, directory, sender, recorder, canceller, pace),
+        reconciler=Reconciler(tools, canceller, moving, pace),
+        orphans=Orphans(
+            database, recorder, pause=settings.inquiry_first, patience=_ORPHAN_PATIENCE * settings.inquiry_max
+        ),
     )

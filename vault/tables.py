@@ -174,6 +174,11 @@ payment = Table(
         "gateway_payment_id",
         postgresql_where=text("gateway_payment_id is not null"),
     ),
+    Index(
+        "payment_expiring_ix",
+        "authorisation_expires_at",
+        postgresql_where=text("status = 'SUCCESS' and capture_mode = 'MANUAL' and capture_status = 'NONE'"),
+    ),
     Index("payment_order_ix", "merchant_id", "order_reference"),
     Index("payment_card_ix", "merchant_id", "card_id", postgresql_where=text("card_id is not null")),
     Index("payment_mandate_ix", "merchant_id", "mandate_id", postgresql_where=text("mandate_id is not null")),
@@ -181,7 +186,8 @@ payment = Table(
 )
 
 
-def _belongs_to_payment() -> ForeignKeyConstraint:
+def belongs_to_payment() -> ForeignKeyConstraint:
+    """Refer to a merchant's payment by `payment_id`."""
     return ForeignKeyConstraint(["merchant_id", "payment_id"], [payment.c.merchant_id, payment.c.id])
 
 
@@ -195,7 +201,7 @@ payment_secret = Table(
     key_reference("key_id"),
     created_at(),
     PrimaryKeyConstraint("merchant_id", "payment_id", "kind"),
-    _belongs_to_payment(),
+    belongs_to_payment(),
     one_of("kind", *SECRET_KINDS, "SESSION"),
 )
 
@@ -207,27 +213,8 @@ payment_inquiry = Table(
     moment("next_at", nullable=False),
     column("attempts", Integer, DataClass.OPERATIONAL, server_default=text("0")),
     PrimaryKeyConstraint("merchant_id", "payment_id"),
-    _belongs_to_payment(),
+    belongs_to_payment(),
     Index(None, "next_at"),
-)
-
-capture = Table(
-    "capture",
-    metadata,
-    column("merchant_id", Text, DataClass.OUR_ID),
-    column("id", Text, DataClass.OUR_ID),
-    column("payment_id", Text, DataClass.OUR_ID),
-    column("request_id", Text, DataClass.MERCHANT_REFERENCE),
-    column("gateway_capture_id", Text, DataClass.GATEWAY_RESULT, nullable=True),
-    column("status", Text, DataClass.GATEWAY_RESULT),
-    column("currency", Text, DataClass.GATEWAY_RESULT),
-    column("value", BigInteger, DataClass.GATEWAY_RESULT),
-    created_at(),
-    created_at("updated_at"),
-    PrimaryKeyConstraint("merchant_id", "id"),
-    UniqueConstraint("merchant_id", "payment_id", "request_id"),
-    _belongs_to_payment(),
-    one_of("status", "PENDING", "SUCCESS", "FAIL"),
 )
 
 alarm = Table(
@@ -255,5 +242,6 @@ audit_pending = Table(
     PrimaryKeyConstraint("xid", "ord"),
 )
 
-# Changes to these need no audit event: a schedule, a counter, and the queue of the events themselves.
-UNAUDITED = frozenset({"payment_inquiry", "key_usage", "audit_pending"})
+# Changes to these need no audit event: schedules, a counter, the queue of the events themselves, and orphans, which all
+# end as a capture or as an alarm.
+UNAUDITED = frozenset({"payment_inquiry", "orphan_capture", "key_usage", "audit_pending"})

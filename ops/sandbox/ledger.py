@@ -29,7 +29,7 @@ class MovementKind(StrEnum):
     REFUND = "REFUND"
 
     @property
-    def word(self) -> str:
+    def prefix(self) -> str:
         """What field names of this kind begin with."""
         return self.lower()
 
@@ -71,7 +71,7 @@ class Movement:
 
     def names(self) -> Json:
         """Return both ids and the amount under the names that messages give them."""
-        word = self.order.kind.word
+        word = self.order.kind.prefix
         return {
             f"{word}RequestId": self.order.request_id,
             f"{word}Id": self.movement_id,
@@ -110,7 +110,7 @@ class Row:
 
 
 def _entry(movement: Movement) -> Json:
-    word = movement.order.kind.word
+    word = movement.order.kind.prefix
     return {
         f"{word}RequestId": movement.order.request_id,
         f"{word}Id": movement.movement_id,

@@ -154,7 +154,7 @@ def _facts(movement: Movement) -> Json:
     """Return ids and amount of a capture or refund, and its time once money has moved."""
     facts = movement.names()
     if movement.status is MovementStatus.SUCCESS:
-        facts[f"{movement.order.kind.word}Time"] = moment(movement.time)
+        facts[f"{movement.order.kind.prefix}Time"] = moment(movement.time)
     return facts
 
 

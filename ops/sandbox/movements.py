@@ -27,8 +27,8 @@ def move(kind: MovementKind) -> Callable[[Desk, str, Json], Outcome]:
 
     def handle(desk: Desk, client_id: str, body: Json) -> Outcome:
         fields = Fields(body)
-        request_id, payment_id = fields.needed(f"{kind.word}RequestId", 64), fields.needed("paymentId", 64)
-        amount = fields.amount(f"{kind.word}Amount")
+        request_id, payment_id = fields.needed(f"{kind.prefix}RequestId", 64), fields.needed("paymentId", 64)
+        amount = fields.amount(f"{kind.prefix}Amount")
         known = desk.book.find_movement(client_id, kind, request_id)
         if known is not None:
             if known.order.amount != amount or known.payment_id != payment_id:

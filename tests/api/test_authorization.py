@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from tests.api.money import capture, captured, refund, refunded
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
 from tests.api.subscriptions import charge, consent, recorded
 from tests.installation import OPERATOR_ORIGIN, Installation
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass(frozen=True)
 class Guarded:
-    """A route for API clients: what it needs, and a body that passes; `{card}`, `{payment}`, `{mandate}` are filled in."""
+    """A route for API clients: what it needs, and a body that passes; `{card}`, `{payment}` and so on are filled in."""
 
     path: str
     scope: Scope
@@ -45,6 +46,13 @@ GUARDED: dict[tuple[str, str], Guarded] = {
     ("POST", "/v1/payments"): Guarded("/v1/payments", Scope.PAYMENTS_WRITE, payment(), foreign=False),
     ("POST", "/v1/cards/{cardId}/payments"): Guarded("/v1/cards/{card}/payments", Scope.PAYMENTS_WRITE, card_on_file()),
     ("POST", "/v1/payments/{paymentId}/cancel"): Guarded("/v1/payments/{payment}/cancel", Scope.PAYMENTS_WRITE, {}),
+    ("POST", "/v1/payments/{paymentId}/captures"): Guarded(
+        "/v1/payments/{payment}/captures", Scope.PAYMENTS_WRITE, capture("1000")
+    ),
+    ("POST", "/v1/payments/{paymentId}/refunds"): Guarded(
+        "/v1/payments/{payment}/refunds", Scope.REFUNDS_WRITE, refund("1000")
+    ),
+    ("GET", "/v1/refunds/{refundId}"): Guarded("/v1/refunds/{refund}", Scope.PAYMENTS_READ),
     ("GET", "/v1/payments/{paymentId}"): Guarded("/v1/payments/{payment}", Scope.PAYMENTS_READ),
     ("POST", "/v1/mandates"): Guarded("/v1/mandates", Scope.MANDATES_WRITE, consent(), foreign=False),
     ("GET", "/v1/mandates/{mandateId}"): Guarded("/v1/mandates/{mandate}", Scope.MANDATES_READ),
@@ -145,7 +153,8 @@ async def _objects(vault: Installation) -> dict[str, str]:
     """Make one object of each kind, and give their ids."""
     card_id, payment_id = (await stored(vault))["cardId"], (await paid(vault, payment()))["paymentId"]
     mandate = await recorded(vault, consent(cardId=card_id))
-    return {"card": card_id, "payment": payment_id, "mandate": mandate["mandateId"]}
+    refund_id = (await refunded(vault, await captured(vault)))["refundId"]
+    return {"card": card_id, "payment": payment_id, "mandate": mandate["mandateId"], "refund": refund_id}
 
 
 async def test_every_route_refuses_every_caller_that_may_not_come_in(
@@ -187,7 +196,7 @@ async def test_a_disabled_merchant_is_refused_everywhere(vault: Installation, sq
     await sql.change("update vault.merchant set status = 'DISABLED'")
     for (method, _), route in GUARDED.items():
         mark = await sql.mark()
-        path = route.path.format(card="card_x", payment="pay_x", mandate="man_x")
+        path = route.path.format(card="card_x", payment="pay_x", mandate="man_x", refund="ref_x")
         problem(await _call(vault, method, path, route.body, vault.tenants[0].headers), 403, "merchant_disabled")
         assert await sql.since(mark) == ["access.denied"], path
 

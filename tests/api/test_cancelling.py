@@ -49,7 +49,8 @@ async def test_a_captured_payment_is_not_cancelled(vault: Installation, sql: Sql
         "SUCCESS",
         view["paymentAmount"],
     )
-    assert len(await sql.events("payment.cancel_refused")) == 1
+    assert await vault.sent(view["paymentRequestId"], "cancel") == []
+    assert await sql.events("payment.cancel_requested") == []
 
 
 async def test_a_failed_payment_cannot_be_cancelled(vault: Installation, sql: Sql) -> None:

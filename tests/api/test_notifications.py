@@ -216,7 +216,7 @@ async def test_a_capture_of_more_or_of_other_money_is_not_recorded(
     bringing = courier(puppeteer, blueprint)
     await bringing.bring(told(view))
     await bringing.bring(_capture(view, "1", captureAmount=amount))
-    assert (await sql.count("capture"), await sql.alarms()) == (0, {"answer_mismatch"})
+    assert (await sql.count("movement"), await sql.alarms()) == (0, {"answer_mismatch"})
 
 
 async def test_an_inquiry_reports_captures_too(puppeteer: Installation, puppet: Puppet, sql: Sql) -> None:

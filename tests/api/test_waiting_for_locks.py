@@ -11,8 +11,9 @@ from tests.installation import Installation
 from vault.audit.events import ActorKind, Event, EventType, Origin
 from vault.db import Transaction
 from vault.money import Amount
-from vault.payment import CaptureSeen, Payment
-from vault.store import audit, captures, cards, payments
+from vault.movement import MovementKind, MovementSeen, MovementStatus
+from vault.payment import Payment
+from vault.store import audit, cards, movements, payments
 from vault.store.cards import CardChange
 from vault.stored_card import SecretKind, StoredCard
 
@@ -81,9 +82,9 @@ async def test_a_payment_is_read_with_the_captures_that_were_written_meanwhile(v
 
     async def write(transaction: Transaction) -> None:
         locked = await read(transaction)
-        seen = CaptureSeen("cr-1", "gateway-1", "SUCCESS", Amount("EUR", "100"))
-        await captures.record(transaction, locked, "cap_1", seen)
+        seen = MovementSeen(MovementKind.CAPTURE, "cr-1", MovementStatus.SUCCESS, Amount("EUR", "100"))
+        await movements.record_foreign(transaction, locked, "cap_1", seen)
         await transaction.rows("update vault.payment set capture_status = 'PARTIAL' where id = $1", payment_id)
 
     after = await after_a_wait(vault, sql, read, write)
-    assert (after.capture_status, len(after.captures)) == ("PARTIAL", 1)
+    assert (after.capture_status, len(after.movements)) == ("PARTIAL", 1)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vault.money import Amount
-from vault.payment import Credential, Evidence, Kind, Payment, Result, Source, Status, StoreCard, StoreState, judge
+from vault.payment import Credential, Evidence, Kind, Payment, Source, Status, StoreCard, StoreState, judge
 from vault.payments.transitions import advanced, changed, unresolved
+from vault.result import Result
 
 _NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _RANK = {Status.CREATED: 0, Status.UNKNOWN: 1, Status.PROCESSING: 2, Status.FAIL: 3, Status.SUCCESS: 4}

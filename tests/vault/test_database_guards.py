@@ -6,18 +6,17 @@ from typing import TypeAlias
 import asyncpg
 import pytest
 
-from vault import tables
+from vault import mandate_table, movement_table, tables  # noqa: F401 - they add their tables to the metadata
 from vault.db import Database, StatementFailed
-from vault.mandate_table import mandate
 from vault.migrations.guards import GRANTS
 from vault.roles import APP, OPERATOR
-from vault.schema import DataClass
+from vault.schema import DataClass, metadata
 
 pytestmark = pytest.mark.anyio
 Root: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 EVENT = "insert into vault.audit_pending (event_id, merchant_id, body) values ('e', '', '')"
 ALARM = "insert into vault.alarm (merchant_id, id, code, object_id, details) values ('', '{}', 'c', '{}', '{{}}')"
-TABLES = sorted(mandate.metadata.tables.values(), key=lambda table: table.name)
+TABLES = sorted(metadata.tables.values(), key=lambda table: table.name)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the gateway's messages are evidence of, the odd ones first."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,15 +8,21 @@ import pytest
 
 from vault.gateway.evidence import (
     read_cancel,
-    read_capture_notification,
     read_inquiry,
     read_pay,
     read_payment_notification,
-    result_of,
     unknown_to_gateway,
 )
+from vault.gateway.movement_evidence import (
+    read_movement,
+    read_movement_notification,
+    read_refund_inquiry,
+)
+from vault.gateway.values import result_of
 from vault.money import Amount
+from vault.movement import Movement, MovementKind, MovementSeen, MovementStatus
 from vault.payment import Credential, Kind, Payment, Source, Status, StoreState
+from vault.result import Result
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 AMOUNT = {"currency": "EUR", "value": "2590"}
@@ -66,7 +73,7 @@ def test_a_result_that_cannot_be_read_is_none(result: object) -> None:
     assert read_inquiry(_body(result=result), PAYMENT) is None
     assert read_cancel(_body(result=result), PAYMENT) is None
     assert read_payment_notification(_body(result=result), PAYMENT).status is None
-    assert read_capture_notification(_body(result=result), PAYMENT) is None
+    assert read_movement_notification(_body(result=result), MovementKind.CAPTURE) is None
 
 
 def test_long_words_of_the_gateway_are_cut() -> None:
@@ -143,8 +150,8 @@ def test_a_cancellation_of_another_payment_is_not_bound() -> None:
 @pytest.mark.parametrize("change", [{"captureRequestId": None}, {"captureAmount": 1}, {"captureAmount": {}}])
 def test_a_capture_that_cannot_be_read_is_none(change: dict[str, Any]) -> None:
     body = {"result": SUCCESS, "captureRequestId": "cr.1", "captureId": "c.1", "captureAmount": AMOUNT}
-    assert read_capture_notification(body, PAYMENT) is not None
-    assert read_capture_notification(body | change, PAYMENT) is None
+    assert read_movement_notification(body, MovementKind.CAPTURE) is not None
+    assert read_movement_notification(body | change, MovementKind.CAPTURE) is None
 
 
 def test_transactions_in_an_inquiry_are_read_one_by_one() -> None:
@@ -154,6 +161,121 @@ def test_transactions_in_an_inquiry_are_read_one_by_one() -> None:
         "transactionStatus": "SUCCESS",
         "transactionAmount": AMOUNT,
     }
-    evidence = read_inquiry(_body(paymentStatus="SUCCESS", transactions=[7, {}, capture]), PAYMENT)
+    refund = capture | {
+        "transactionType": "REFUND",
+        "transactionRequestId": "rr.1",
+        "transactionStatus": "PENDING",
+        "transactionResult": SUCCESS,
+    }
+    noise = [7, {}, capture | {"transactionType": "VOID"}, capture | {"transactionRequestId": ""}]
+    evidence = read_inquiry(_body(paymentStatus="SUCCESS", transactions=[*noise, capture, refund]), PAYMENT)
     assert evidence is not None
-    assert [seen.request_id for seen in evidence.captures] == ["cr.1"]
+    amount = Amount("EUR", "2590")
+    assert evidence.movements == (
+        MovementSeen(MovementKind.CAPTURE, "cr.1", MovementStatus.SUCCESS, amount),
+        MovementSeen(
+            MovementKind.REFUND, "rr.1", MovementStatus.PENDING, amount, None, Result("SUCCESS", "S", "success")
+        ),
+    )
+
+
+REFUND = Movement(
+    id="ref_a",
+    payment_id="pay_a",
+    kind=MovementKind.REFUND,
+    request_id="rr.1",
+    status=MovementStatus.CREATED,
+    amount=Amount("EUR", "400"),
+    is_last=False,
+    gateway_id=None,
+    result=None,
+    not_sent=False,
+    digest=None,
+    digest_key_id=None,
+    send_deadline=NOW,
+    under_way=True,
+    created_at=NOW,
+    updated_at=NOW,
+)
+REFUNDED = {
+    "result": SUCCESS,
+    "refundRequestId": "rr.1",
+    "refundId": "r.1",
+    "paymentId": "2026",
+    "refundAmount": {"currency": "EUR", "value": "400"},
+}
+OTHERS: list[dict[str, Any]] = [
+    {"refundRequestId": "rr.2"},
+    {"refundRequestId": None},
+    {"refundAmount": {"currency": "EUR", "value": "401"}},
+    {"refundAmount": {"currency": "USD", "value": "400"}},
+    {"refundAmount": "400"},
+    {"refundAmount": None},
+]
+
+
+def test_a_refund_that_succeeded_is_bound_to_the_one_that_was_asked_for() -> None:
+    paid = replace(PAYMENT, gateway_payment_id="2026")
+    seen = read_movement(REFUNDED, paid, REFUND)
+    assert (seen.status, seen.gateway_id, seen.bound) == (MovementStatus.SUCCESS, "r.1", True)
+    for other in [*OTHERS, {"paymentId": "2027"}]:
+        assert not read_movement(REFUNDED | other, paid, REFUND).bound, other
+    for other in OTHERS:
+        told = read_refund_inquiry(REFUNDED | {"refundStatus": "SUCCESS"} | other, REFUND)
+        assert told is not None
+        assert not told.bound, other
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        ({"resultCode": "REFUND_AMOUNT_EXCEED", "resultStatus": "F"}, MovementStatus.FAIL),
+        ({"resultCode": "PAYMENT_IN_PROCESS", "resultStatus": "U"}, MovementStatus.PENDING),
+        ({"resultCode": "SUCCESS", "resultStatus": "A"}, MovementStatus.PENDING),
+        ({"resultStatus": "S"}, MovementStatus.PENDING),
+        (None, MovementStatus.PENDING),
+    ],
+)
+def test_only_s_and_f_are_outcomes_of_a_refund_and_a_refusal_needs_no_names(
+    result: dict[str, str] | None, status: MovementStatus
+) -> None:
+    seen = read_movement({"result": result}, PAYMENT, REFUND)
+    assert (seen.status, seen.bound) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"refundStatus": "SUCCESS"}, (MovementStatus.SUCCESS, False)),
+        ({"refundStatus": "FAIL"}, (MovementStatus.FAIL, False)),
+        ({"refundStatus": "PROCESSING"}, (MovementStatus.PENDING, False)),
+        ({}, (MovementStatus.PENDING, False)),
+        ({"result": {"resultCode": "REFUND_NOT_EXIST", "resultStatus": "F"}}, (MovementStatus.FAIL, True)),
+        ({"result": {"resultCode": "SYSTEM_ERROR", "resultStatus": "F"}}, None),
+        ({"result": None}, None),
+    ],
+)
+def test_the_answer_to_an_inquiry_about_a_refund(
+    body: dict[str, Any], expected: tuple[MovementStatus, bool] | None
+) -> None:
+    seen = read_refund_inquiry(REFUNDED | body, REFUND)
+    assert (None if seen is None else (seen.status, seen.not_sent)) == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "stated", "status"),
+    [
+        ("S", "SUCCESS", MovementStatus.SUCCESS),
+        ("S", "FAIL", MovementStatus.FAIL),
+        ("F", "FAIL", MovementStatus.FAIL),
+        ("F", "SUCCESS", None),
+        ("S", "PROCESSING", None),
+        ("U", "SUCCESS", None),
+    ],
+)
+def test_result_and_status_of_a_refund_notification_have_to_agree(
+    result: str, stated: str, status: MovementStatus | None
+) -> None:
+    body = REFUNDED | {"result": SUCCESS | {"resultStatus": result}, "refundStatus": stated}
+    seen = read_movement_notification(body, MovementKind.REFUND)
+    assert (seen.status if seen else None) is status

@@ -30,7 +30,11 @@ class EventType(StrEnum):
     PAYMENT_CHANGED = "payment.changed"
     PAYMENT_CANCEL_REQUESTED = "payment.cancel_requested"
     PAYMENT_CANCEL_REFUSED = "payment.cancel_refused"
+    AUTHORISATION_EXPIRED = "payment.authorisation_expired"
+    CAPTURE_CREATED = "capture.created"
     CAPTURE_RECORDED = "capture.recorded"
+    REFUND_CREATED = "refund.created"
+    REFUND_RECORDED = "refund.recorded"
     ACCESS_DENIED = "access.denied"
     RESPONSE_WITHHELD = "response.withheld"
     ALARM_RAISED = "alarm.raised"
@@ -66,6 +70,7 @@ DETAILS = frozenset(
         "cards",
         "created",
         "credential",
+        "currency",
         "evidence",
         "from",
         "gateway_result",
@@ -84,6 +89,7 @@ DETAILS = frozenset(
         "source",
         "storage",
         "to",
+        "value",
         "version",
     }
 )

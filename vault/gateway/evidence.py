@@ -4,13 +4,14 @@ It refuses to know signatures (a message gets here verified), rows and decisions
 as text and never guessed at; a message that names another payment or another amount is not bound to ours.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from vault.card import CardDataInvalid, CardToken
-from vault.money import Amount, AmountInvalid
-from vault.payment import CaptureSeen, Evidence, Payment, Result, Source, Status
+from vault.gateway.movement_evidence import reported_movements
+from vault.gateway.values import amount_of, moment, result_of, text
+from vault.payment import Evidence, Payment, Source, Status
+from vault.result import Result
 from vault.rules.result_info import visible_result_info
 
 _STATUS_OF_PAY = {"S": Status.SUCCESS, "F": Status.FAIL}
@@ -23,18 +24,6 @@ _STATUS_OF_INQUIRY = {
 }
 ORDER_NOT_EXIST = "ORDER_NOT_EXIST"
 IN_PROCESS = "PAYMENT_IN_PROCESS"
-
-
-def result_of(body: Mapping[str, Any]) -> Result | None:
-    """Give the `result` of a message, or None when it has none that can be read (antom-api.md 4.1)."""
-    raw = body.get("result")
-    if not isinstance(raw, Mapping):
-        return None
-    code, status = raw.get("resultCode"), raw.get("resultStatus")
-    if not (isinstance(code, str) and isinstance(status, str)):
-        return None
-    message = raw.get("resultMessage")
-    return Result(code[:64], status[:8], message[:256] if isinstance(message, str) else "")
 
 
 def read_pay(body: Mapping[str, Any], payment: Payment) -> Evidence:
@@ -94,20 +83,6 @@ def read_payment_notification(body: Mapping[str, Any], payment: Payment) -> Evid
     return _evidence(body, payment, Source.NOTIFICATION, status, result)
 
 
-def read_capture_notification(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
-    """Say what `notifyCapture` is evidence of (antom-api.md 2.11); None when it cannot be read.
-
-    A capture of another currency, or of more than was authorised, is not bound to the payment.
-    """
-    result = result_of(body)
-    status = {"S": "SUCCESS", "F": "FAIL"}.get(result.status) if result else None
-    seen = _capture(body.get("captureRequestId"), body.get("captureId"), status, body.get("captureAmount"))
-    if seen is None:
-        return None
-    fits = seen.amount.currency == payment.amount.currency and seen.amount.minor <= payment.amount.minor
-    return Evidence(Source.NOTIFICATION, None, captures=(seen,), bound=fits)
-
-
 def _evidence(
     body: Mapping[str, Any], payment: Payment, source: Source, status: Status | None, result: Result | None
 ) -> Evidence:
@@ -117,13 +92,13 @@ def _evidence(
         source=source,
         status=status,
         result=result,
-        gateway_payment_id=_text(body.get("paymentId"), 64),
+        gateway_payment_id=text(body.get("paymentId"), 64),
         next_action=_next_action(body) if status is Status.PROCESSING else None,
         info=visible_result_info(info) or None,
         token=_token(info.get("cardToken")),
-        network_transaction_id=_text(info.get("networkTransactionId"), 256),
-        authorisation_expires_at=_moment(body.get("authExpiryTime")),
-        captures=tuple(_captures(body)),
+        network_transaction_id=text(info.get("networkTransactionId"), 256),
+        authorisation_expires_at=moment(body.get("authExpiryTime")),
+        movements=tuple(reported_movements(body)),
         bound=_bound(body, payment, strict=status in {Status.SUCCESS, Status.PROCESSING}),
     )
 
@@ -132,11 +107,7 @@ def _bound(body: Mapping[str, Any], payment: Payment, *, strict: bool) -> bool:
     request_id, amount = body.get("paymentRequestId"), body.get("paymentAmount")
     if strict and (request_id is None or amount is None):
         return False
-    return request_id in (None, payment.request_id) and (amount is None or _amount(amount) == payment.amount)
-
-
-def _text(value: object, longest: int) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= longest else None
+    return request_id in (None, payment.request_id) and (amount is None or amount_of(amount) == payment.amount)
 
 
 def _token(value: object) -> CardToken | None:
@@ -148,56 +119,15 @@ def _token(value: object) -> CardToken | None:
         return None
 
 
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
-
-
-def _amount(value: object) -> Amount | None:
-    if not isinstance(value, Mapping):
-        return None
-    try:
-        return Amount(str(value.get("currency")), str(value.get("value")))
-    except AmountInvalid:
-        return None
-
-
 def _next_action(body: Mapping[str, Any]) -> dict[str, Any] | None:
     form = body.get("redirectActionForm")
     form = form if isinstance(form, Mapping) else {}
-    url = _text(form.get("redirectUrl"), 2048) or _text(body.get("normalUrl"), 2048)
-    scheme, applink = _text(body.get("schemeUrl"), 2048), _text(body.get("applinkUrl"), 2048)
+    url = text(form.get("redirectUrl"), 2048) or text(body.get("normalUrl"), 2048)
+    scheme, applink = text(body.get("schemeUrl"), 2048), text(body.get("applinkUrl"), 2048)
     if url is None and scheme is None and applink is None:
         return None
-    action: dict[str, Any] = {"type": "REDIRECT", "url": url, "method": _text(form.get("method"), 8) or "GET"}
+    action: dict[str, Any] = {"type": "REDIRECT", "url": url, "method": text(form.get("method"), 8) or "GET"}
     parameters = form.get("parameters")
     if isinstance(parameters, (Mapping, str)) and parameters:
         action["parameters"] = parameters
     return action | {name: value for name, value in (("schemeUrl", scheme), ("applinkUrl", applink)) if value}
-
-
-def _captures(body: Mapping[str, Any]) -> Iterator[CaptureSeen]:
-    transactions = body.get("transactions")
-    for entry in transactions if isinstance(transactions, list) else ():
-        if not isinstance(entry, Mapping) or entry.get("transactionType") != "CAPTURE":
-            continue
-        seen = _capture(
-            entry.get("transactionRequestId"),
-            entry.get("transactionId"),
-            {"SUCCESS": "SUCCESS", "FAIL": "FAIL"}.get(str(entry.get("transactionStatus")), "PENDING"),
-            entry.get("transactionAmount"),
-        )
-        if seen:
-            yield seen
-
-
-def _capture(request_id: object, gateway_id: object, status: str | None, amount: object) -> CaptureSeen | None:
-    name, paid = _text(request_id, 64), _amount(amount)
-    if name is None or paid is None or status is None:
-        return None
-    return CaptureSeen(name, _text(gateway_id, 64), status, paid)

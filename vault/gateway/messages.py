@@ -10,9 +10,11 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from vault.card import CardToken, Cvv, Expiry, Pan
 from vault.merchant import MerchantSettings
+from vault.movement import Movement, MovementKind
 from vault.payment import Payment
 from vault.stored_card import NO_CHOICE, BrandChoice
 from vault.wire.cards import CardField
+from vault.wire.movements import MovementRequest
 from vault.wire.requests import PaymentRequest
 
 
@@ -201,3 +203,16 @@ def inquiry_body(payment: Payment) -> dict[str, Any]:
 def cancel_body(payment: Payment) -> dict[str, Any]:
     """Give the body of `cancel` (antom-api.md 2.4)."""
     return {"paymentRequestId": payment.request_id}
+
+
+def movement_body(payment: Payment, request: MovementRequest, notify_url: str) -> dict[str, Any]:
+    """Give the body of `capture` or `refund` (antom-api.md 2.3, 2.5): by the gateway's id, as both want it."""
+    body = {**request.wire(), "paymentId": payment.gateway_payment_id}
+    if request.kind is MovementKind.REFUND:
+        body["refundNotifyUrl"] = notify_url
+    return body
+
+
+def refund_inquiry_body(refund: Movement) -> dict[str, Any]:
+    """Give the body of `inquiryRefund` (antom-api.md 2.5): by the id that was sent."""
+    return {"refundRequestId": refund.request_id}

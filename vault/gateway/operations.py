@@ -27,6 +27,9 @@ class Operation(StrEnum):
     PAY = "pay", "/ams/api/v1/payments/pay"
     INQUIRY_PAYMENT = "inquiryPayment", "/ams/api/v1/payments/inquiryPayment"
     CANCEL = "cancel", "/ams/api/v1/payments/cancel"
+    CAPTURE = "capture", "/ams/api/v1/payments/capture"
+    REFUND = "refund", "/ams/api/v1/payments/refund"
+    INQUIRY_REFUND = "inquiryRefund", "/ams/api/v1/payments/inquiryRefund"
 
 
 def wire_path(operation: Operation, *, client_id: str) -> str:

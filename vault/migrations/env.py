@@ -8,8 +8,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from vault import mandate_table
-from vault.schema import SCHEMA
+from vault import mandate_table, movement_table  # noqa: F401 - both add their tables to the metadata
+from vault.schema import SCHEMA, metadata
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks
 
@@ -23,7 +23,7 @@ def _run(connection: Connection) -> None:
     connection.execute(text(f"create schema if not exists {SCHEMA}"))
     context.configure(
         connection=connection,
-        target_metadata=mandate_table.mandate.metadata,
+        target_metadata=metadata,
         include_schemas=True,
         include_name=_owned_schema,
         version_table_schema=SCHEMA,

@@ -39,7 +39,9 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "payment_inquiry": "select, insert, update (next_at, attempts), delete",
         "mandate": "select, insert, update (status, buyer, network_transaction_id, consent, reference, ended_at, "
         "updated_at)",
-        "capture": "select, insert, update (status, gateway_capture_id, updated_at)",
+        "movement": "select, insert, update (status, gateway_id, result_code, result_status, result_message, not_sent, "
+        "updated_at)",
+        "orphan_capture": "select, insert, update (next_at, attempts), delete",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",
         "alembic_version": "select",
@@ -55,6 +57,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "card": "select",
         "payment": "select",
         "mandate": "select",
+        "movement": "select",
         "payment_inquiry": "select",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",

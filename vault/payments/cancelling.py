@@ -12,10 +12,11 @@ from vault.db import Database, Transaction
 from vault.directory import Account, Directory
 from vault.errors import AlreadyCaptured, PaymentNotCancellable
 from vault.logs import alarm, get_logger
-from vault.payment import Evidence, Payment, Result, Status
+from vault.payment import Evidence, Payment, Status
+from vault.payments.bounds import check_cancel
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
-from vault.payments.transitions import unresolved
+from vault.result import Result
 from vault.store import alarms, audit, inquiries, payments
 
 _log = get_logger(__name__)
@@ -34,14 +35,10 @@ class Canceller:
     async def cancel(self, caller: Caller, payment: Payment) -> Payment:
         """Cancel a payment for its merchant; one whose outcome is open is cancelled by the worker.
 
-        Raises `PaymentNotCancellable` for one that failed, `AlreadyCaptured` when the gateway says so.
+        Raises what `check_cancel` raises, and `AlreadyCaptured` or `PaymentNotCancellable` when the gateway says so.
         """
-        if payment.status is Status.CANCELLED:
-            return payment
-        if payment.status is Status.FAIL:
-            raise PaymentNotCancellable
         payment = await self._intend(payment, caller.origin)
-        if not payment.status.final:
+        if payment.status is not Status.SUCCESS:
             return payment
         account = await self._directory.account(caller.merchant_id, caller.origin)
         outcome = await self.carry_out(account, payment, caller.origin)
@@ -52,7 +49,8 @@ class Canceller:
     async def _intend(self, payment: Payment, origin: Origin) -> Payment:
         async with self._database.transaction() as transaction:
             payment = await payments.lock(transaction, payment.merchant_id, payment.id)
-            if payment.cancel_requested_at is None and payment.status not in {Status.FAIL, Status.CANCELLED}:
+            check_cancel(payment)
+            if payment.cancel_requested_at is None and payment.status is not Status.CANCELLED:
                 payment = replace(payment, cancel_requested_at=payment.read_at)
                 await payments.save(transaction, payment)
                 event = Event(EventType.PAYMENT_CANCEL_REQUESTED, origin, payment.merchant_id, (payment.id,))
@@ -91,8 +89,8 @@ class Canceller:
             await audit.append(transaction, event)
             if payment.not_sent:
                 await _alarm_uncancelled(transaction, payment, refusal, origin)
-            if not unresolved(after):
-                await inquiries.done(transaction, payment.merchant_id, payment.id)
+            # Somebody captured it elsewhere: what was captured is known once the gateway was asked.
+            await inquiries.hasten(transaction, payment.merchant_id, payment.id)
 
 
 async def _alarm_uncancelled(transaction: Transaction, payment: Payment, refusal: Result, origin: Origin) -> None:

@@ -11,14 +11,15 @@ from keys.keyring import Keyring
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
-from vault.ids import Prefix, new_id
 from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Evidence, Payment, Source, Status, StoreState, Verdict, judge
+from vault.payments.bounds import lapsed
 from vault.payments.keeping import keepable_of, kept
+from vault.payments.settling import settle
 from vault.payments.teaching import learn
-from vault.payments.transitions import advanced, capture_status, changed, unresolved
-from vault.store import alarms, audit, captures, inquiries, payments
+from vault.payments.transitions import advanced, changed, unresolved
+from vault.store import alarms, audit, inquiries, payments
 from vault.store.waiting import WITH_PAYMENTS
 
 _log = get_logger(__name__)
@@ -67,6 +68,19 @@ class Recorder:
                 await audit.append(transaction, event)
             await inquiries.done(transaction, before.merchant_id, before.id)
 
+    async def expire(self, payment: Payment, origin: Origin) -> Payment:
+        """Note that an authorisation ended without a capture; nothing of it can be captured any more."""
+        async with self._database.transaction() as transaction:
+            held = await payments.lock(transaction, payment.merchant_id, payment.id)
+            if lapsed(held):
+                held = replace(held, capture_status="EXPIRED")
+                await payments.save(transaction, held)
+                event = Event(EventType.AUTHORISATION_EXPIRED, origin, held.merchant_id, (held.id,))
+                await audit.append(transaction, event)
+            if not unresolved(held):
+                await inquiries.done(transaction, held.merchant_id, held.id)
+        return held
+
     async def _write(
         self, transaction: Transaction, before: Payment, evidence: Evidence, plan: KeepingPlan | None, origin: Origin
     ) -> Payment:
@@ -76,8 +90,10 @@ class Recorder:
             after = await self._keep(transaction, after, evidence, plan, origin)
         if after.store_state is StoreState.DROPPED and before.store_state is StoreState.PENDING:
             await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id])
-        if verdict is not Verdict.UNBOUND:
-            after = await self._write_captures(transaction, after, evidence, origin)
+        wrong = verdict in _ALARMING
+        if verdict is not Verdict.UNBOUND and evidence.movements:
+            settled = await settle(transaction, after, evidence, origin)
+            after, wrong = settled.payment, wrong or settled.wrong
         if changed(before, after):
             await payments.save(transaction, after)
             await audit.append(transaction, _change_event(before, after, evidence, origin))
@@ -89,7 +105,7 @@ class Recorder:
             await audit.append(transaction, event)
         if verdict in _ALARMING:
             await _raise_alarm(transaction, before, evidence, verdict, origin)
-        await self._reschedule(transaction, before, after, evidence, verdict)
+        await self._reschedule(transaction, before, after, evidence, wrong=wrong)
         return await payments.lock(transaction, before.merchant_id, before.id)
 
     async def _keep(
@@ -105,28 +121,15 @@ class Recorder:
             return replace(payment, store_state=StoreState.DROPPED)
         return kept(payment, plan)
 
-    async def _write_captures(
-        self, transaction: Transaction, payment: Payment, evidence: Evidence, origin: Origin
-    ) -> Payment:
-        for seen in evidence.captures:
-            capture_id = new_id(Prefix.CAPTURE)
-            if await captures.record(transaction, payment, capture_id, seen):
-                event = Event(EventType.CAPTURE_RECORDED, origin, payment.merchant_id, (payment.id,))
-                await audit.append(transaction, event)
-        if not evidence.captures or payment.status is not Status.SUCCESS:
-            return payment
-        recorded = await payments.lock(transaction, payment.merchant_id, payment.id)
-        counted = replace(payment, captures=recorded.captures)
-        return replace(counted, capture_status=capture_status(counted))
-
     async def _reschedule(
-        self, transaction: Transaction, before: Payment, after: Payment, evidence: Evidence, verdict: Verdict
+        self, transaction: Transaction, before: Payment, after: Payment, evidence: Evidence, *, wrong: bool
     ) -> None:
-        if not unresolved(after) and (verdict not in _ALARMING or evidence.source is Source.INQUIRY):
+        asked = evidence.source is Source.INQUIRY
+        if not unresolved(after) and (asked or not wrong):
             await inquiries.done(transaction, after.merchant_id, after.id)
-        elif verdict in _ALARMING and evidence.source is not Source.INQUIRY:
+        elif wrong and not asked:
             await inquiries.hasten(transaction, after.merchant_id, after.id)
-        elif before.status is not after.status and evidence.source is not Source.INQUIRY:
+        elif (before.status is not after.status or evidence.movements) and not asked:
             await inquiries.schedule(transaction, after.merchant_id, after.id, self._first_inquiry)
 
 

@@ -1,7 +1,7 @@
 """One call to the gateway about a payment, with whatever happens turned into evidence.
 
-It refuses to know rows. Invariants: `pay` is sent at most once and never by itself again; a call that was certainly not
-sent says so, every other failure leaves the outcome unknown (design section 3).
+It refuses to know rows. Invariants: `pay`, `capture` and `refund` are sent at most once and never by themselves again;
+a call that was certainly not sent says so, every other failure leaves the outcome unknown (design section 3).
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,16 @@ from typing import Any, Final
 from vault.directory import Account
 from vault.gateway.client import GatewayClient
 from vault.gateway.errors import GatewayError, NotSent, OutcomeUnknown
-from vault.gateway.evidence import read_cancel, read_inquiry, read_pay, result_of
+from vault.gateway.evidence import read_cancel, read_inquiry, read_pay
 from vault.gateway.limits import Deadline
-from vault.gateway.messages import cancel_body, inquiry_body
+from vault.gateway.messages import cancel_body, inquiry_body, refund_inquiry_body
+from vault.gateway.movement_evidence import read_movement, read_refund_inquiry
 from vault.gateway.operations import Operation
+from vault.gateway.values import result_of
 from vault.logs import get_logger
-from vault.payment import Evidence, Payment, Result, Source, Status
+from vault.movement import Movement, MovementSeen, MovementStatus
+from vault.payment import Evidence, Payment, Source, Status
+from vault.result import Result
 
 _log = get_logger(__name__)
 _PATIENCE: Final = 15.0
@@ -38,6 +42,27 @@ class Sender:
             _warn(payment, Operation.PAY, error)
             return Evidence(Source.SENDER, Status.UNKNOWN)
         return read_pay(answer.body, payment)
+
+    async def move(
+        self, account: Account, payment: Payment, movement: Movement, body: Mapping[str, Any], deadline: Deadline
+    ) -> Evidence:
+        """Send `capture` or `refund` before its deadline, once, and give what came of it."""
+        operation = Operation(movement.kind.word)
+        try:
+            seen = read_movement(
+                (await self._client.call(account.credentials, operation, body, deadline)).body, payment, movement
+            )
+        except GatewayError as error:
+            _warn(payment, operation, error)
+            stopped = isinstance(error, NotSent)
+            seen = movement.seen(MovementStatus.FAIL if stopped else MovementStatus.PENDING, not_sent=stopped)
+            return Evidence(Source.SENDER, None, movements=(seen,))
+        return Evidence(Source.ANSWER, None, movements=(seen,))
+
+    async def inquire_refund(self, account: Account, payment: Payment, refund: Movement) -> MovementSeen | None:
+        """Ask about a refund; None when the gateway could not be asked or did not answer the question."""
+        body = await self._ask(account, payment, Operation.INQUIRY_REFUND, refund_inquiry_body(refund))
+        return None if body is None else read_refund_inquiry(body, refund)
 
     async def inquire(self, account: Account, payment: Payment) -> Evidence | None:
         """Ask about a payment; None when the gateway could not be asked or did not answer the question."""

@@ -6,9 +6,12 @@ payment that is not resolved always has a reason to be asked about again (design
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from vault.movement import MovementKind
 from vault.payment import Evidence, Payment, Status, StoreState, Verdict
+from vault.payments.bounds import AUTHORISATION_HOLDS, lapsed
 
 
 def advanced(payment: Payment, evidence: Evidence, verdict: Verdict) -> Payment:
@@ -36,8 +39,8 @@ def _settled(payment: Payment, status: Status, evidence: Evidence) -> Payment:
         not_sent=evidence.not_sent,
         next_action=payment.next_action if status is Status.PROCESSING else None,
     )
-    if status is Status.SUCCESS and payment.capture_mode == "AUTOMATIC" and payment.capture_status == "NONE":
-        settled = replace(settled, capture_status="PENDING")
+    if status is Status.SUCCESS:
+        settled = _authorised(settled)
     if status is Status.CANCELLED:
         settled = replace(settled, capture_status="NONE", cancel_requested_at=None)
     if status is Status.FAIL:
@@ -45,6 +48,12 @@ def _settled(payment: Payment, status: Status, evidence: Evidence) -> Payment:
     if status in {Status.FAIL, Status.CANCELLED} and payment.store_state is StoreState.PENDING:
         settled = replace(settled, store_state=StoreState.DROPPED)
     return settled
+
+
+def _authorised(payment: Payment) -> Payment:
+    """Expect the automatic capture, and give an authorisation whose end was not told the usual one."""
+    expiry = payment.authorisation_expires_at or payment.read_at + AUTHORISATION_HOLDS
+    return replace(payment, authorisation_expires_at=expiry, capture_status=capture_status(payment))
 
 
 def _alone(payment: Payment) -> Payment:
@@ -64,7 +73,8 @@ def _informed(payment: Payment, evidence: Evidence) -> Payment:
         gateway_payment_id=payment.gateway_payment_id or evidence.gateway_payment_id,
         result=payment.result or evidence.result,
         result_info={**(evidence.info or {}), **payment.result_info},
-        authorisation_expires_at=payment.authorisation_expires_at or evidence.authorisation_expires_at,
+        # What was assumed is replaced by what is told; the gateway does not move it (antom-api.md 2.10, updateAmount).
+        authorisation_expires_at=evidence.authorisation_expires_at or payment.authorisation_expires_at,
         next_action=action,
         redirected=payment.redirected or action is not None,
     )
@@ -72,25 +82,39 @@ def _informed(payment: Payment, evidence: Evidence) -> Payment:
 
 def changed(before: Payment, after: Payment) -> bool:
     """Tell whether a row has to be written."""
-    return replace(after, read_at=before.read_at, captures=before.captures) != before
+    return replace(after, read_at=before.read_at, movements=before.movements) != before
 
 
 def unresolved(payment: Payment) -> bool:
     """Tell whether the gateway has to be asked again about a payment."""
     if not payment.status.final or payment.cancel_requested_at is not None or payment.not_sent:
         return True
+    if payment.open_movements or any(each.not_sent for each in payment.movements):
+        return True
+    return incomplete(payment) or lapsed(payment)
+
+
+def incomplete(payment: Payment) -> bool:
+    """Tell whether an authorised payment lacks something that the gateway is expected to tell."""
     if payment.status is not Status.SUCCESS:
         return False
     return payment.store_state is StoreState.PENDING or payment.capture_status == "PENDING"
 
 
+def open_since(payment: Payment) -> datetime | None:
+    """Give since when an outcome is not known, of the payment or of a capture or refund; None: all are."""
+    if not payment.status.final:
+        return payment.created_at
+    return min((each.created_at for each in payment.open_movements), default=None)
+
+
 def capture_status(payment: Payment) -> str:
-    """Give the capture status that the recorded captures add up to."""
-    taken = sum(capture.amount.minor for capture in payment.captures if capture.status == "SUCCESS")
+    """Give the capture status that the captures of an authorised payment add up to."""
+    taken = payment.moved(MovementKind.CAPTURE)
     if taken >= payment.amount.minor:
         return "FULL"
     if taken:
         return "PARTIAL"
-    if any(capture.status == "PENDING" for capture in payment.captures):
+    if payment.capture_mode == "AUTOMATIC" or payment.reserved(MovementKind.CAPTURE):
         return "PENDING"
-    return payment.capture_status
+    return "EXPIRED" if payment.capture_status == "EXPIRED" else "NONE"

@@ -81,6 +81,7 @@ CardsReader = Annotated[Caller, Depends(Access(Scope.CARDS_READ), scope="functio
 CardsWriter = Annotated[Caller, Depends(Access(Scope.CARDS_WRITE), scope="function")]
 PaymentsReader = Annotated[Caller, Depends(Access(Scope.PAYMENTS_READ), scope="function")]
 PaymentsWriter = Annotated[Caller, Depends(Access(Scope.PAYMENTS_WRITE), scope="function")]
+Refunder = Annotated[Caller, Depends(Access(Scope.REFUNDS_WRITE), scope="function")]
 MandatesReader = Annotated[Caller, Depends(Access(Scope.MANDATES_READ), scope="function")]
 MandatesWriter = Annotated[Caller, Depends(Access(Scope.MANDATES_WRITE), scope="function")]
 Charger = Annotated[Caller, Depends(Access(Scope.MIT_WRITE), scope="function")]

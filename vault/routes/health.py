@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from vault.health import examine
 from vault.routes.access import services_of
-from vault.routes.views import View
+from vault.routes.shapes import View
 from vault.strict_json import StrictRoute
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)

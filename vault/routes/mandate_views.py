@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from vault.mandate import Mandate
-from vault.routes.views import View
+from vault.routes.shapes import View
 from vault.wire.orders import AmountField
 
 

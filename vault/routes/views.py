@@ -6,21 +6,16 @@ It refuses to know envelopes and tokens: no view has a field for them. The shape
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
+from vault.money import Amount
+from vault.movement import MovementKind
 from vault.payment import Payment, Status
 from vault.payments.teaching import reading_of
+from vault.routes.movement_views import CaptureView, RefundView
 from vault.routes.result_views import ResultInfo, result_info
+from vault.routes.shapes import DeclinedView, GatewayWords, View, amount_shown, words_shown
 from vault.rules.declines import DeclineCategory, Retry
 from vault.stored_card import StoredCard
 from vault.wire.orders import AmountField
-
-
-class View(BaseModel):
-    """An object in an answer, in camelCase."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
 class CardView(View):
@@ -88,31 +83,10 @@ class NextActionView(View):
     applink_url: str | None = None
 
 
-class GatewayView(View):
+class GatewayView(GatewayWords):
     """The gateway's own words about a payment."""
 
     payment_id: str | None
-    result_code: str | None
-    result_status: str | None
-    result_message: str | None
-
-
-class DeclinedView(View):
-    """Why a payment failed, and what may be tried."""
-
-    category: DeclineCategory
-    retry: Retry
-    not_before: datetime | None = None
-
-
-class CaptureView(View):
-    """A capture of a payment."""
-
-    capture_id: str
-    capture_request_id: str
-    capture_amount: AmountField
-    status: str
-    created_at: datetime
 
 
 class PaymentView(View):
@@ -130,7 +104,7 @@ class PaymentView(View):
     capture_mode: str
     capture_status: str
     captures: list[CaptureView]
-    refunds: list[Any]
+    refunds: list[RefundView]
     refunded_amount: AmountField | None
     gateway: GatewayView
     payment_result_info: ResultInfo
@@ -144,7 +118,6 @@ class PaymentView(View):
     @classmethod
     def of(cls, payment: Payment, card: StoredCard | None) -> "PaymentView":
         """Show a payment with the card it was made with or stored."""
-        result = payment.result
         return cls(
             payment_id=payment.id,
             payment_request_id=payment.request_id,
@@ -152,20 +125,15 @@ class PaymentView(View):
             kind=payment.kind,
             mandate_id=payment.mandate_id,
             payment_status=payment.status,
-            payment_amount=AmountField(currency=payment.amount.currency, value=payment.amount.value),
+            payment_amount=amount_shown(payment.amount),
             card=CardView.of(card) if card else None,
             next_action=_next_action(payment),
             capture_mode=payment.capture_mode,
             capture_status=payment.capture_status,
-            captures=_captures(payment),
-            refunds=[],
-            refunded_amount=None,
-            gateway=GatewayView(
-                payment_id=payment.gateway_payment_id,
-                result_code=result.code if result else None,
-                result_status=result.status if result else None,
-                result_message=result.message if result else None,
-            ),
+            captures=[CaptureView.of(capture) for capture in payment.of(MovementKind.CAPTURE)],
+            refunds=[RefundView.of(refund) for refund in payment.of(MovementKind.REFUND)],
+            refunded_amount=_refunded(payment),
+            gateway=GatewayView(payment_id=payment.gateway_payment_id, **words_shown(payment.result)),
             payment_result_info=result_info(payment),
             declined=_declined(payment, card),
             cancel_requested=payment.cancel_requested_at is not None,
@@ -189,17 +157,9 @@ def _next_action(payment: Payment) -> NextActionView | None:
     return NextActionView.model_validate(payment.next_action)
 
 
-def _captures(payment: Payment) -> list[CaptureView]:
-    return [
-        CaptureView(
-            capture_id=capture.id,
-            capture_request_id=capture.request_id,
-            capture_amount=AmountField(currency=capture.amount.currency, value=capture.amount.value),
-            status=capture.status,
-            created_at=capture.created_at,
-        )
-        for capture in payment.captures
-    ]
+def _refunded(payment: Payment) -> AmountField | None:
+    refunded = payment.moved(MovementKind.REFUND)
+    return amount_shown(Amount.of_minor(payment.amount.currency, refunded)) if refunded else None
 
 
 def _declined(payment: Payment, card: StoredCard | None) -> DeclinedView | None:

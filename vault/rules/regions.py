@@ -37,6 +37,9 @@ _LIMITED: Final[Mapping[Feature, frozenset[str]]] = {
     Feature.INSTALLMENTS: frozenset({"GLOBAL", "US", "BR", "KR", "MX", "CL"}),
 }
 
+# Regions whose cards are captured in full or not at all (antom-api.md 2.3).
+FULL_CAPTURE_REGIONS: Final = frozenset({"US"})
+
 
 def excludes(region: str | None, feature: Feature) -> bool:
     """Tell whether cards that are processed in a region (`GLOBAL` or ISO 3166 alpha-2) cannot use a feature."""

@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 
 from vault.card import Expiry
+from vault.result import Result
 from vault.stored_card import BrandChoice, CardFace
 
 FACE_COLUMNS = "brand, masked, bin, last_four, expiry_month, expiry_year, fingerprint, fingerprint_key_id"
@@ -55,6 +56,18 @@ def face_of(row: asyncpg.Record) -> CardFace:
 def choice_of(row: asyncpg.Record) -> BrandChoice:
     """Give the network that a card's or a payment's row says was chosen."""
     return BrandChoice(row["selected_brand"], row["selected_region"])
+
+
+def result_values(result: Result | None) -> tuple[str | None, str | None, str | None]:
+    """Give the values of `result_code, result_status, result_message`."""
+    return (result.code, result.status, result.message) if result else (None, None, None)
+
+
+def result_of(row: Mapping[str, Any] | asyncpg.Record) -> Result | None:
+    """Give the gateway's words that a row holds, if there are any."""
+    if row["result_code"] is None:
+        return None
+    return Result(row["result_code"], row["result_status"], row["result_message"])
 
 
 def json_text(value: Mapping[str, Any] | None) -> str | None:

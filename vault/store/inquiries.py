@@ -52,8 +52,25 @@ async def hasten(session: Session, merchant_id: str, payment_id: str) -> None:
     await schedule(session, merchant_id, payment_id, 0.0)
 
 
+async def enlist_expired(session: Session, limit: int) -> None:
+    """Ask about authorisations that ended without a capture, and that nobody is asking about."""
+    await session.rows(
+        "insert into vault.payment_inquiry (merchant_id, payment_id, next_at) "
+        "select p.merchant_id, p.id, p.authorisation_expires_at from vault.payment p where p.status = 'SUCCESS' "
+        "and p.capture_mode = 'MANUAL' and p.capture_status = 'NONE' and not p.not_sent "
+        "and p.authorisation_expires_at < clock_timestamp() and not exists (select from vault.payment_inquiry i "
+        "where i.merchant_id = p.merchant_id and i.payment_id = p.id) "
+        "order by p.authorisation_expires_at limit $1 on conflict do nothing",
+        limit,
+    )
+
+
 async def done(transaction: Transaction, merchant_id: str, payment_id: str) -> None:
-    """Ask no more."""
+    """Ask no more, unless a capture or refund without an outcome appeared meanwhile."""
     await transaction.rows(
-        "delete from vault.payment_inquiry where merchant_id = $1 and payment_id = $2", merchant_id, payment_id
+        "delete from vault.payment_inquiry i where i.merchant_id = $1 and i.payment_id = $2 "
+        "and not exists (select from vault.movement m where m.merchant_id = $1 and m.payment_id = $2 "
+        "and m.status in ('CREATED', 'PENDING'))",
+        merchant_id,
+        payment_id,
     )

@@ -1,4 +1,4 @@
-"""Rows of payments with their captures: found, locked, listed, changed.
+"""Rows of payments with their captures and refunds: found, locked, listed, changed.
 
 It refuses to know the gateway and the rules of states. Invariants: a merchant's request id names one payment, by a
 unique index; a payment appears as a draft (`vault.store.drafts`) and is never deleted.
@@ -6,33 +6,26 @@ unique index; a payment appears as a draft (`vault.store.drafts`) and is never d
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
 from vault.db import Session, Transaction
 from vault.money import Amount
 from vault.payment import (
-    Capture,
     Channel,
     Credential,
     Kind,
     Payment,
-    Result,
     Status,
     StoreCard,
     StoreState,
 )
 from vault.store.cards import Page
-from vault.store.columns import choice_of, face_of, json_text
+from vault.store.columns import choice_of, face_of, json_text, result_of, result_values
+from vault.store.movements import MOVEMENTS_OF_PAYMENT, movement_of
 
-_SELECT = """
-select p.*, clock_timestamp() as read_at, (select coalesce(jsonb_agg(jsonb_build_object(
-        'id', c.id, 'request_id', c.request_id, 'gateway_capture_id', c.gateway_capture_id, 'status', c.status,
-        'currency', c.currency, 'value', c.value::text, 'created_at', c.created_at) order by c.created_at, c.id), '[]')
-    from vault.capture c where c.merchant_id = p.merchant_id and c.payment_id = p.id) as captures
-from vault.payment p
-"""
+_SELECT = f"select p.*, clock_timestamp() as read_at, {MOVEMENTS_OF_PAYMENT} as movements from vault.payment p"
 
 
 # Columns whose values need no reading.
@@ -76,28 +69,11 @@ def _payment(row: asyncpg.Record) -> Payment:
         store_card=row["store_card"] and StoreCard(row["store_card"]),
         store_state=StoreState(row["store_state"]),
         face=face_of(row) if row["brand"] is not None else None,
-        result=_result(row),
+        result=result_of(row),
         result_info=row["result_info"] or {},
-        captures=tuple(_capture(entry) for entry in row["captures"]),
+        movements=tuple(movement_of(entry) for entry in row["movements"]),
         choice=choice_of(row),
         channel=Channel(row["channel"]),
-    )
-
-
-def _result(row: asyncpg.Record) -> Result | None:
-    if row["result_code"] is None:
-        return None
-    return Result(row["result_code"], row["result_status"], row["result_message"])
-
-
-def _capture(entry: dict[str, Any]) -> Capture:
-    return Capture(
-        entry["id"],
-        entry["request_id"],
-        entry["gateway_capture_id"],
-        entry["status"],
-        Amount(entry["currency"], entry["value"]),
-        datetime.fromisoformat(entry["created_at"]),
     )
 
 
@@ -172,7 +148,6 @@ async def listed(session: Session, merchant_id: str, wanted: PaymentFilter, page
 
 async def save(transaction: Transaction, payment: Payment) -> None:
     """Write what may change of a locked payment."""
-    result = payment.result
     await transaction.rows(
         "update vault.payment set status = $3, card_id = $4, store_state = $5, capture_status = $6, "
         "next_action = $7::jsonb, gateway_payment_id = $8, result_code = $9, result_status = $10, "
@@ -187,9 +162,7 @@ async def save(transaction: Transaction, payment: Payment) -> None:
         payment.capture_status,
         json_text(payment.next_action),
         payment.gateway_payment_id,
-        result and result.code,
-        result and result.status,
-        result and result.message,
+        *result_values(payment.result),
         json_text(payment.result_info),
         payment.not_sent,
         payment.authorisation_expires_at,

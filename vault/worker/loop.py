@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vault.logs import get_logger
+from vault.orphans import Orphans
 from vault.reconcile import Reconciler
 from vault.store.inquiries import Due
 
@@ -64,3 +65,8 @@ def reconciliation(reconciler: Reconciler, *, idle: float) -> Loop:
         return bool(dues)
 
     return Loop("reconcile", once, idle)
+
+
+def orphanage(orphans: Orphans, *, idle: float) -> Loop:
+    """Give the loop that looks for the payments of captures that came before them."""
+    return Loop("orphans", orphans.look, idle)

@@ -8,6 +8,9 @@ def test_operations_are_called_what_the_gateway_calls_them() -> None:
         "pay": "/ams/api/v1/payments/pay",
         "inquiryPayment": "/ams/api/v1/payments/inquiryPayment",
         "cancel": "/ams/api/v1/payments/cancel",
+        "capture": "/ams/api/v1/payments/capture",
+        "refund": "/ams/api/v1/payments/refund",
+        "inquiryRefund": "/ams/api/v1/payments/inquiryRefund",
     }
 
 
