@@ -4,11 +4,9 @@ Whatever happens: nothing is authorised outside its mandate, and nothing twice f
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import AsyncExitStack
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,12 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.api.conftest import QUICK
-from tests.api.shop import Sql, store, stored
+from tests.api.machine import Shop, open_shop
+from tests.api.shop import store, stored
 from tests.api.subscriptions import attempt, charge, consent, recorded, shown_mandate
-from tests.installation import Blueprint, Installation, installed
+from tests.installation import Blueprint
 
-T = TypeVar("T")
 CAP = 5000
 DAYS = 10
 FAULTS = ["DECLINE:DO_NOT_HONOR", "REQUIRE_3DS", "LATE_SUCCESS", "LOST_ANSWER", "BAD_SIGNATURE", "RESET", "SLOW:60"]
@@ -37,35 +34,10 @@ BILL = st.tuples(
 )
 
 
-class Shop:
-    """A running vault and gateway, driven from synchronous code."""
-
-    def __init__(self, runner: asyncio.Runner, vault: Installation, sql: Sql) -> None:
-        self._runner = runner
-        self.vault = vault
-        self.sql = sql
-
-    def run(self, work: Awaitable[T]) -> T:
-        """Wait for something on the loop of the vault."""
-
-        async def waited() -> T:
-            return await work
-
-        return self._runner.run(waited())
-
-
 @pytest.fixture
 def shop(blueprint: Blueprint, onboarded_url: str) -> Iterator[Shop]:
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        sandbox = QUICK | {"late_after": 0.05}
-        vault = runner.run(
-            stack.enter_async_context(installed(blueprint, onboarded_url, sandbox=sandbox, sender_deadline=1.0))
-        )
-        connection = runner.run(asyncpg.connect(onboarded_url, ssl=False))
-        yield Shop(runner, vault, Sql(connection))
-        runner.run(connection.close())
-        runner.run(stack.aclose())
+    with open_shop(blueprint, onboarded_url) as shop:
+        yield shop
 
 
 class Billing(RuleBasedStateMachine):

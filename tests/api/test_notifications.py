@@ -196,6 +196,18 @@ async def test_captures_add_up(puppeteer: Installation, puppet: Puppet, blueprin
     assert len(await sql.events("capture.recorded")) == 2
 
 
+async def test_a_capture_that_comes_before_its_payments_success_counts_from_then_on(
+    puppeteer: Installation, puppet: Puppet, blueprint: Blueprint
+) -> None:
+    view = await _open(puppeteer, puppet)
+    bringing = courier(puppeteer, blueprint)
+    await bringing.bring(_capture(view, "2590"))
+    waiting = await shown(puppeteer, view["paymentId"])
+    assert (waiting["paymentStatus"], waiting["captureStatus"]) == ("PROCESSING", "NONE")
+    await bringing.bring(told(view))
+    assert (await shown(puppeteer, view["paymentId"]))["captureStatus"] == "FULL"
+
+
 async def test_a_capture_that_failed_captures_nothing(
     puppeteer: Installation, puppet: Puppet, blueprint: Blueprint
 ) -> None:

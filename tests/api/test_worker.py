@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from tests.api.gateway import SUCCESS, courier
 from tests.api.shop import Sql, paid, payment, shown, until
-from tests.installation import Installation
+from tests.installation import Blueprint, Installation
 from vault.worker import loop
-from vault.worker.loop import Loop, reconciliation, run
+from vault.worker.loop import Loop, orphanage, reconciliation, run
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +24,20 @@ async def test_a_payment_whose_answer_was_lost_is_resolved_by_the_running_worker
         return bool((await shown(vault, view["paymentId"]))["paymentStatus"] == "SUCCESS")
 
     await until(settled)
+    stop.set()
+    await working
+
+
+async def test_a_capture_without_a_payment_is_looked_after_by_the_running_worker(
+    vault: Installation, blueprint: Blueprint, sql: Sql
+) -> None:
+    ids = {"paymentId": "nobodys", "captureRequestId": "c.1", "captureId": "1"}
+    told = {"notifyType": "CAPTURE_RESULT", "result": SUCCESS, "captureAmount": {"currency": "EUR", "value": "1"}} | ids
+    await courier(vault, blueprint).bring(told)
+    await sql.change("update vault.orphan_capture set created_at = now() - interval '1 hour'")
+    stop = asyncio.Event()
+    working = asyncio.create_task(run((orphanage(vault.services.orphans, idle=0.05),), stop))
+    await until(sql.alarms)
     stop.set()
     await working
 

@@ -77,8 +77,7 @@ class Recorder:
                 await payments.save(transaction, held)
                 event = Event(EventType.AUTHORISATION_EXPIRED, origin, held.merchant_id, (held.id,))
                 await audit.append(transaction, event)
-            if not unresolved(held):
-                await inquiries.done(transaction, held.merchant_id, held.id)
+            await inquiries.done(transaction, held.merchant_id, held.id)
         return held
 
     async def _write(
