@@ -1,10 +1,13 @@
 """Merchants with their opened gateway credentials, at hand for every payment.
 
 It refuses to know what is paid. Invariant: parsing a private key takes tens of milliseconds, so it happens once for
-each sealed value and never in a request that finds it cached; the cache is bounded.
+each sealed value and never in a request that finds it cached; a change of a merchant is known within two seconds, as
+that of an API client is; the caches are bounded.
 """
 
+import time
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import orjson
@@ -20,6 +23,7 @@ from vault.opening import Opener
 from vault.store import merchants
 
 _CACHED: Final = 512
+_FRESH_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,11 @@ class Directory:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._opener = Opener(database, keyring)
+        self._read: Lru[str, tuple[float, Merchant]] = Lru(_CACHED)
         self._opened: Lru[tuple[str, str, bytes], GatewayCredentials] = Lru(_CACHED)
 
     async def merchant(self, merchant_id: str) -> Merchant:
-        """Give a merchant; raises `NotFound`."""
+        """Give a merchant as it is now; raises `NotFound`."""
         async with self._database.session() as session:
             merchant = await merchants.find(session, merchant_id)
         if merchant is None:
@@ -74,7 +79,10 @@ class Directory:
 
     async def account(self, merchant_id: str, origin: Origin) -> Account:
         """Give a merchant with opened credentials; raises `NotFound`, `IntegrityFailure` or `KeysUnavailable`."""
-        merchant = await self.merchant(merchant_id)
+        read_at, merchant = self._read.get(merchant_id) or (-inf, None)
+        if merchant is None or time.monotonic() - read_at >= _FRESH_SECONDS:
+            merchant = await self.merchant(merchant_id)
+            self._read.put(merchant_id, (time.monotonic(), merchant))
         return Account(merchant, await self._credentials(merchant, origin))
 
     async def _credentials(self, merchant: Merchant, origin: Origin) -> GatewayCredentials:

@@ -14,7 +14,7 @@ from tests.api.gateway import Puppet, puppet_gateway
 from tests.api.shop import Sql
 from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed, onboard
-from vault import custody
+from vault import custody, directory
 from vault.settings import Settings
 
 QUICK: dict[str, Any] = {"capture_delay": 0.05, "late_after": 0.3, "notification_scale": 0.0001}
@@ -71,8 +71,9 @@ async def vault(blueprint: Blueprint, onboarded_url: str) -> AsyncIterator[Insta
 
 
 @pytest.fixture
-async def sql(onboarded_url: str) -> AsyncIterator[Sql]:
-    """The database as its superuser sees it."""
+async def sql(onboarded_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sql]:
+    """The database as its superuser sees it; what is changed there is known to the vault at once."""
+    monkeypatch.setattr(directory, "_FRESH_SECONDS", 0.0)
     connection = await asyncpg.connect(onboarded_url, ssl=False)
     yield Sql(connection)
     await connection.close()

@@ -65,7 +65,7 @@ async def test_a_payment_that_can_never_be_written_is_told_as_busy(
     mandate = await subscribed(vault)
 
     async def refused(*_: Any) -> Begun:
-        return Begun(created=False, keys_active=False, card_usable=True)
+        return Begun(payment=None, keys_active=False, card_usable=True)
 
     monkeypatch.setattr(drafts, "begin", refused)
     problem(await attempt(vault, mandate), 503, "overloaded")

@@ -42,6 +42,9 @@ class Recorder:
 
     async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
+        settled = await self._settled(payment, evidence, origin)
+        if settled is not None:
+            return settled
         for _ in range(_REPEATS):
             keepable = keepable_of(payment, evidence) if evidence.bound else None
             plan = await self._keeper.plan(keepable, origin) if keepable else None
@@ -55,6 +58,17 @@ class Recorder:
                 continue
             return payment
         raise Overloaded
+
+    async def _settled(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment | None:
+        """Record a success from which nothing follows, if nobody touched the payment since it was written ahead."""
+        plain = evidence.status is Status.SUCCESS and evidence.bound and not evidence.movements
+        if not plain or payment.status is not Status.CREATED or payment.store_card is not None:
+            return None
+        after = advanced(payment, evidence, Verdict.ADVANCE)
+        event = _change_event(payment, after, evidence, origin)
+        seconds = self._first_inquiry if unresolved(after) else None
+        async with self._database.session() as session:
+            return await payments.settle(session, payment, after, event, seconds)
 
     async def abandon(self, payment: Payment, origin: Origin) -> None:
         """Wait no longer for what a final payment still lacks; what was sealed for its card is deleted."""

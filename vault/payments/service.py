@@ -4,6 +4,7 @@ It refuses to know HTTP and SQL. Invariants: a CVV lives for the request that ca
 disabled or another buyer's is not charged (design sections 3 and 4).
 """
 
+from dataclasses import replace
 from typing import Final
 
 from vault.auth import Caller
@@ -18,6 +19,7 @@ from vault.errors import (
     NotFound,
     Overloaded,
     RequestInvalid,
+    VaultError,
 )
 from vault.gateway.limits import Deadline
 from vault.gateway.messages import NewCardInstrument, PageInstrument, PayCall
@@ -74,14 +76,18 @@ class Payments:
     ) -> Paid:
         """Pay with a stored card, the buyer present."""
         account, asked = await self._ahead.asked(caller, request, f"cards/{card_id}/payments", body)
-        known = await self._ahead.replayed(asked, request.payment_request_id)
-        if known is not None:
-            return known
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(REPEATS):
-            card = await self._tools.cards.get(caller, card_id)
-            _check_present(card, request)
-            await self._tools.preconditions.check(account.merchant, request, card)
+            try:
+                card = await self._tools.cards.get(caller, card_id)
+                _check_present(card, request)
+                await self._tools.preconditions.check(account.merchant, request, card)
+            except VaultError:
+                # It may have been usable when this request came first.
+                known = await self._ahead.replayed(asked, request.payment_request_id)
+                if known is None:
+                    raise
+                return known
             credential = credential_of(card)
             draft = await self._tools.drafter.stored_card(asked, request, card, credential, mandate_id=None)
             instrument = await self._ahead.instrument(caller, card, credential, request.cvv)
@@ -89,7 +95,7 @@ class Payments:
             call = PayCall(request, instrument, settings, notify_url, card.buyer, draft.choice)
             paid = await self._ahead.write_and_send(asked, draft, (account, call, deadline))
             if paid is not None:
-                return paid
+                return paid if paid.replayed else replace(paid, card=card)
         raise Overloaded
 
     async def get(self, caller: Caller, payment_id: str) -> Payment:

@@ -41,10 +41,11 @@ Beginning: TypeAlias = Callable[[Draft, Event], Awaitable[Begun | None]]
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment as it stands, and whether this request only found it."""
+    """A payment as it stands, whether this request only found it, and the stored card that this request charged."""
 
     payment: Payment
     replayed: bool
+    card: StoredCard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,8 @@ class WriteAhead:
             details={"kind": draft.kind.value, "credential": draft.credential.value, "storage": draft.store_card},
         )
         begun = await begin(draft, event)
-        if begun is not None and begun.created:
-            async with self._tools.database.session() as session:
-                payment = await payments.find(session, draft.merchant_id, draft.id)
-            return Paid(payment, replayed=False) if payment else None
+        if begun is not None and begun.payment is not None:
+            return Paid(begun.payment, replayed=False)
         if begun is not None and not begun.keys_active:
             self._tools.keyring.forget(draft.merchant_id, Purpose.CARD)
         return await self.replayed(asked, draft.request_id)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from vault.auth import Caller, Scope
 from vault.errors import Forbidden
-from vault.payment import Payment
+from vault.payment import Payment, Status
 from vault.payments.writing_ahead import Paid
 from vault.routes.access import OUR_ID, PaymentsReader, PaymentsWriter, services_of
 from vault.routes.cards import CardId
@@ -82,7 +82,10 @@ async def list_payments(
 
 async def shown(request: Request, response: Response, caller: Caller, paid: Paid) -> PaymentView:
     """Give a payment's view with the status and headers that belong to it."""
-    view = (await _views(request, caller, [paid.payment]))[0]
+    if paid.card is not None and paid.payment.status is Status.SUCCESS:
+        view = PaymentView.of(paid.payment, paid.card)
+    else:
+        view = (await _views(request, caller, [paid.payment]))[0]
     response.status_code = 201 if paid.payment.status.final or view.next_action is not None else 202
     response.headers["Location"] = f"/v1/payments/{paid.payment.id}"
     if paid.replayed:

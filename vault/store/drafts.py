@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import asyncpg
+
 from vault.audit.events import Event
 from vault.db import Session
 from vault.money import Amount
-from vault.payment import Channel, Credential, Kind, StoreCard, StoreState
+from vault.payment import Channel, Credential, Kind, Payment, Status, StoreCard, StoreState
 from vault.store.audit import encoded
 from vault.store.cards import Secrets, secret_arrays
 from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
@@ -34,7 +36,7 @@ with usable as (
         $37, $38, $39
     from usable where keys and card
     on conflict (merchant_id, request_id) do nothing
-    returning id, send_deadline
+    returning id, send_deadline, expires_at, created_at, updated_at
 ), sec as (
     insert into vault.payment_secret (merchant_id, payment_id, kind, envelope, key_id)
     select $1, ins.id, s.kind, s.envelope, s.key_id
@@ -44,7 +46,7 @@ with usable as (
 ), aud as (
     insert into vault.audit_pending (event_id, merchant_id, body) select $33, $1, $34 from ins
 )
-select keys as keys_active, card as card_usable, exists (select 1 from ins) as created from usable
+select usable.keys, usable.card, ins.*, clock_timestamp() as read_at from usable left join ins on true
 """
 
 
@@ -83,12 +85,17 @@ class Draft:
     channel: Channel = Channel.DIRECT
     open_seconds: float = USUALLY_OPEN
 
+    @property
+    def store_state(self) -> StoreState:
+        """Say how far the storing of the card is when it has not begun."""
+        return StoreState.PENDING if self.store_card else StoreState.NONE
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What writing a draft came to; none of the three true flags missing: the request id is taken."""
+    """What writing a draft came to; no payment although both flags are true: the request id is taken."""
 
-    created: bool
+    payment: Payment | None
     keys_active: bool
     card_usable: bool
 
@@ -110,7 +117,7 @@ async def begin(session: Session, draft: Draft, event: Event) -> Begun:
         draft.credential,
         draft.store_card,
         draft.card_id,
-        StoreState.PENDING if draft.store_card else StoreState.NONE,
+        draft.store_state,
         *face_values(draft.face),
         draft.digest,
         draft.digest_key_id,
@@ -132,4 +139,44 @@ async def begin(session: Session, draft: Draft, event: Event) -> Begun:
         draft.open_seconds,
     )
     assert row is not None  # noqa: S101 - a select from a one-row CTE
-    return Begun(row["created"], row["keys_active"], row["card_usable"])
+    return Begun(_begun(draft, row) if row["id"] else None, row["keys"], row["card"])
+
+
+def _begun(draft: Draft, row: asyncpg.Record) -> Payment:
+    return Payment(
+        merchant_id=draft.merchant_id,
+        id=draft.id,
+        request_id=draft.request_id,
+        kind=draft.kind,
+        status=Status.CREATED,
+        amount=draft.amount,
+        order_reference=draft.order_reference,
+        buyer=draft.buyer,
+        card_id=draft.card_id,
+        credential=draft.credential,
+        store_card=draft.store_card,
+        store_state=draft.store_state,
+        face=draft.face,
+        digest=draft.digest,
+        digest_key_id=draft.digest_key_id,
+        capture_mode=draft.capture_mode,
+        capture_status="NONE",
+        next_action=None,
+        gateway_payment_id=None,
+        result=None,
+        result_info={},
+        not_sent=False,
+        metadata=draft.metadata,
+        consent=draft.consent,
+        send_deadline=row["send_deadline"],
+        expires_at=row["expires_at"],
+        authorisation_expires_at=None,
+        cancel_requested_at=None,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        read_at=row["read_at"],
+        mandate_id=draft.mandate_id,
+        authentication=draft.authentication,
+        choice=draft.choice,
+        channel=draft.channel,
+    )

@@ -4,12 +4,13 @@ It refuses to know the gateway and the rules of states. Invariants: a merchant's
 unique index; a payment appears as a draft (`vault.store.drafts`) and is never deleted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
+from vault.audit.events import Event
 from vault.db import Session, Transaction
 from vault.money import Amount
 from vault.payment import (
@@ -21,6 +22,7 @@ from vault.payment import (
     StoreCard,
     StoreState,
 )
+from vault.store.audit import encoded
 from vault.store.cards import Page
 from vault.store.columns import choice_of, face_of, json_text, result_of, result_values
 from vault.store.movements import MOVEMENTS_OF_PAYMENT, movement_of
@@ -57,6 +59,30 @@ _AS_THEY_ARE: Final = (
     "redirected",
     "finalised_at",
 )
+
+
+_CHANGES = (
+    "status = $3, card_id = $4, store_state = $5, capture_status = $6, next_action = $7::jsonb, "
+    "gateway_payment_id = $8, result_code = $9, result_status = $10, result_message = $11, result_info = $12::jsonb, "
+    "not_sent = $13, authorisation_expires_at = $14, cancel_requested_at = $15, updated_at = clock_timestamp(), "
+    "finalised_at = case when $16 then coalesce(finalised_at, clock_timestamp()) end, redirected = $17 "
+    "where merchant_id = $1 and id = $2"
+)
+_SETTLE = f"""
+with done as (
+    update vault.payment set {_CHANGES} and status = $18 and updated_at = $19
+    returning merchant_id, id, updated_at, finalised_at
+), aud as (
+    insert into vault.audit_pending (event_id, merchant_id, body) select $20, merchant_id, $21 from done
+), later as (
+    update vault.payment_inquiry i set attempts = 0, next_at = clock_timestamp() + make_interval(secs => $22::float8)
+    from done where i.merchant_id = done.merchant_id and i.payment_id = done.id and $22::float8 is not null
+), never as (
+    delete from vault.payment_inquiry i using done
+    where i.merchant_id = done.merchant_id and i.payment_id = done.id and $22::float8 is null
+)
+select updated_at, finalised_at, clock_timestamp() as read_at from done
+"""
 
 
 def _payment(row: asyncpg.Record) -> Payment:
@@ -148,12 +174,22 @@ async def listed(session: Session, merchant_id: str, wanted: PaymentFilter, page
 
 async def save(transaction: Transaction, payment: Payment) -> None:
     """Write what may change of a locked payment."""
-    await transaction.rows(
-        "update vault.payment set status = $3, card_id = $4, store_state = $5, capture_status = $6, "
-        "next_action = $7::jsonb, gateway_payment_id = $8, result_code = $9, result_status = $10, "
-        "result_message = $11, result_info = $12::jsonb, not_sent = $13, authorisation_expires_at = $14, "
-        "cancel_requested_at = $15, updated_at = clock_timestamp(), finalised_at = case when $16 then "
-        "coalesce(finalised_at, clock_timestamp()) end, redirected = $17 where merchant_id = $1 and id = $2",
+    await transaction.rows(f"update vault.payment set {_CHANGES}", *_changes(payment))
+
+
+async def settle(
+    session: Session, before: Payment, after: Payment, event: Event, seconds: float | None
+) -> Payment | None:
+    """Write a change with its event and schedule in one statement, if the payment is exactly as it was before.
+
+    The next inquiry is in so many seconds, or never. None, and nothing done, when somebody else changed the payment.
+    """
+    row = await session.row(_SETTLE, *_changes(after), before.status, before.updated_at, *encoded(event), seconds)
+    return replace(after, **row) if row else None
+
+
+def _changes(payment: Payment) -> tuple[Any, ...]:
+    return (
         payment.merchant_id,
         payment.id,
         payment.status,
