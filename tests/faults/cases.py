@@ -54,6 +54,8 @@ class Flow(StrEnum):
 
 
 _FLOWS = tuple(Flow)
+STORING = tuple(flow for flow in Flow if flow.stores)
+NOT_STORING = tuple(flow for flow in Flow if not flow.stores)
 
 
 def every(scenarios: Sequence[str], flows: Sequence[Flow] = _FLOWS) -> list[tuple[str, Flow]]:

@@ -15,6 +15,7 @@ from vault.gateway import client
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.writing_ahead import WriteAhead
+from vault.store import payments
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 Wrapping: TypeAlias = Callable[["Brake", Any], Callable[..., Any]]
@@ -102,7 +103,7 @@ def _stopping_the_process(_brake: Brake, method: Callable[..., None]) -> Callabl
     return stopped
 
 
-_POINTS: dict[Step, tuple[tuple[type, str, Wrapping], ...]] = {
+_POINTS: dict[Step, tuple[tuple[Any, str, Wrapping], ...]] = {
     Step.BEFORE_WRITING: ((WriteAhead, "_begin", _holding_before),),
     Step.AFTER_WRITING: ((WriteAhead, "_begin", _holding_after),),
     Step.BEFORE_SENDING: ((client._OneShotBody, "write", _holding_before),),
@@ -111,7 +112,8 @@ _POINTS: dict[Step, tuple[tuple[type, str, Wrapping], ...]] = {
         (client.GatewayClient, "_exchange", _waiting_after),
     ),
     Step.AFTER_THE_ANSWER: ((Sender, "pay", _holding_after),),
-    Step.BEFORE_COMMIT: ((Recorder, "_write", _holding_after),),
+    # What is recorded in one statement is held before it, the rest before its transaction is committed.
+    Step.BEFORE_COMMIT: ((payments, "settle", _holding_before), (Recorder, "_write", _holding_after)),
     Step.BETWEEN_CHECK_AND_WRITE: ((client._OneShotBody, "_claim", _stopping_the_process),),
     Step.AFTER_THE_INQUIRY: ((Sender, "inquire", _holding_after),),
 }

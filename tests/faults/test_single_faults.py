@@ -10,7 +10,7 @@ import pytest
 
 from ops.embedded import EmbeddedPostgres
 from tests.faults import verdict
-from tests.faults.cases import Case, Flow, every
+from tests.faults.cases import NOT_STORING, STORING, Case, Flow, every
 from tests.faults.proxy import wire_to
 from tests.faults.steps import Step
 from tests.faults.stoppable import Stoppable
@@ -87,7 +87,7 @@ async def test_a_database_connection_that_is_lost_inside_transaction_2_leaves_th
     trial: Trial,
 ) -> None:
     """T-16: the client is told to come again, and is told the truth then."""
-    cases = await trial.prepare(every(_QUIET))
+    cases = await trial.prepare(every(_QUIET, STORING))
     async with trial.server(Step.BEFORE_COMMIT) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
@@ -104,14 +104,24 @@ async def test_a_database_connection_that_is_lost_inside_transaction_2_leaves_th
     await verdict.settled(trial, cases)
 
 
-@pytest.mark.parametrize("step", [Step.BEFORE_WRITING, Step.BEFORE_COMMIT], ids=["transaction 1", "transaction 2"])
-async def test_a_commit_whose_reply_is_lost_is_neither_lost_nor_repeated(trial: Trial, step: Step) -> None:
+@pytest.mark.parametrize(
+    ("step", "wanted", "last"),
+    [
+        (Step.BEFORE_WRITING, every(_QUIET), b"payment.created"),
+        (Step.BEFORE_COMMIT, every(_QUIET, STORING), b"COMMIT"),
+        (Step.BEFORE_COMMIT, every(("NO_NOTIFICATION",), NOT_STORING), b"payment.changed"),
+    ],
+    ids=["transaction 1", "transaction 2", "the statement instead of transaction 2"],
+)
+async def test_a_commit_whose_reply_is_lost_is_neither_lost_nor_repeated(
+    trial: Trial, step: Step, wanted: list[tuple[str, Flow]], last: bytes
+) -> None:
     """T-15: committed, and the vault does not know it."""
-    cases = await trial.prepare(every(_QUIET))
+    cases = await trial.prepare(wanted)
     async with wire_to(trial.database_url) as (wire, url), trial.server(step, database_url=url) as server:
         answers = _sent(trial, server, cases)
         await server.until_reached(answers)
-        wire.cut_at = (b"COMMIT",) if step is Step.BEFORE_COMMIT else tuple(c.request_id.encode() for c in cases)
+        wire.cut_at = (last,)
         server.let_go()
         for answer in await asyncio.gather(*answers):
             assert answer is not None
