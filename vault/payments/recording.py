@@ -60,9 +60,9 @@ class Recorder:
         raise Overloaded
 
     async def _settled(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment | None:
-        """Record a success from which nothing follows, if nobody touched the payment since it was written ahead."""
-        plain = evidence.status is Status.SUCCESS and evidence.bound and not evidence.movements
-        if not plain or payment.status is not Status.CREATED or payment.store_card is not None:
+        """Record an answer from which nothing follows, if nobody touched the payment since it was written ahead."""
+        success = evidence.source is Source.ANSWER and evidence.status is Status.SUCCESS and evidence.bound
+        if not success or evidence.movements or payment.status is not Status.CREATED or payment.store_card is not None:
             return None
         after = advanced(payment, evidence, Verdict.ADVANCE)
         event = _change_event(payment, after, evidence, origin)
