@@ -55,13 +55,16 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 @click.option("--size-rounds", type=click.IntRange(1), help="Rounds for each number of cards.")
 @click.option("--document", type=click.Path(dir_okay=False, path_type=Path), help="Where the figures are written.")
 @click.option("--json", "as_json", is_flag=True, help="Everything that was measured, on standard output.")
-def main(*, quick: bool, cases: tuple[str, ...], document: Path | None, as_json: bool, **changes: Any) -> None:
-    """Measure the vault beside its limits, and with growing numbers of cards."""
+def main(*, cases: tuple[str, ...], document: Path | None, as_json: bool, **choices: Any) -> None:
+    """Measure the vault beside its limits, and with more and more cards."""
     if sys.platform != "linux":
         raise click.ClickException("processor times are read from Linux's /proc")
-    plan = replace(QUICK if quick else Plan(), **{name: value for name, value in changes.items() if value is not None})
-    if cases:
-        plan = replace(plan, cases=tuple(case for case in BESIDE_A_LIMIT if case.value in cases))
+    quick = choices.pop("quick")
+    plan = replace(
+        QUICK if quick else Plan(),
+        cases=tuple(case for case in BESIDE_A_LIMIT if case.value in (cases or _CASES)),
+        **{name: value for name, value in choices.items() if value is not None},
+    )
     try:
         machine, outcome = _measured(plan)
         tables = grids(outcome)

@@ -8,13 +8,16 @@ drifts reaches all of them.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
+from ops.bench.layers import sampled_parts
 from ops.bench.measuring import Meter, Sample
 from ops.bench.plan import Case, Plan
 from ops.bench.queries import pages_by_case
 from ops.bench.site import Server, Site
 
 Step = Callable[[str], None]
+_LOOKS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,16 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The rounds of one kind of request with so many server processes; `direct` is the gateway called without any."""
+    """The rounds of one kind of request with so many server processes; `direct` is the gateway called without any.
+
+    `layers` are parts of the vault's processor time, looked at where there is one process.
+    """
 
     case: Case
     processes: int
     pairs: list[Pair] = field(default_factory=list)
     direct: list[Sample] = field(default_factory=list)
+    layers: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,7 @@ class Outcome:
 def carry_out(plan: Plan, site: Site, step: Step) -> Outcome:
     """Carry a plan out; `step` is told before each part what is done."""
     with Meter(site, plan) as meter:
-        comparisons = _beside_the_limit(plan, site, meter, step)
-        return Outcome(comparisons, _by_size(plan, site, meter, step))
+        return Outcome(_beside_the_limit(plan, site, meter, step), _by_size(plan, site, meter, step))
 
 
 def _beside_the_limit(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Comparison]:
@@ -79,14 +85,35 @@ def _beside_the_limit(plan: Plan, site: Site, meter: Meter, step: Step) -> list[
     for processes in plan.processes:
         comparisons = [Comparison(case, processes) for case in plan.cases]
         step(f"starting servers with {processes} processes each")
-        starts = (site.start_product, site.start_limit)
-        with _running(site, meter, plan, [start("pairs", plan.cards, processes) for start in starts]) as servers:
+        with _running(site, meter, plan, _start_pair(plan, site, processes)) as servers:
             for number in range(plan.rounds):
                 for comparison in comparisons:
                     step(f"{comparison.case.route}, {processes} processes, round {number + 1}")
                     _compare(comparison, site, meter, servers, turned=bool(number % 2))
+            if processes == 1:
+                for comparison in comparisons:
+                    step(f"{comparison.case.route}, where the time goes")
+                    _look_inside(comparison, site, meter, servers[0])
         found += comparisons
     return found
+
+
+def _start_pair(plan: Plan, site: Site, processes: int) -> list[Server]:
+    """Start the vault and its limit; a vault of one process so that it can be sampled."""
+    limit = site.start_limit("pairs", plan.cards, processes)
+    if processes == 1:
+        return [site.start_sampled("pairs", plan.cards), limit]
+    return [site.start_product("pairs", plan.cards, processes), limit]
+
+
+def _look_inside(comparison: Comparison, site: Site, meter: Meter, product: Server) -> None:
+    """Note where the vault's time goes, over a few measurements that count for nothing else."""
+
+    def work() -> None:
+        for _ in range(_LOOKS):
+            meter.measure(comparison.case, product)
+
+    comparison.layers.update(sampled_parts(product, site.stacks, work))
 
 
 def _compare(comparison: Comparison, site: Site, meter: Meter, servers: list[Server], *, turned: bool) -> None:
@@ -101,6 +128,8 @@ def _compare(comparison: Comparison, site: Site, meter: Meter, servers: list[Ser
 
 def _by_size(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Growth]:
     """Measure the vault on databases of all sizes in turns, first what reads and then what stores."""
+    if not plan.sizes:
+        return []
     found = []
     for size in plan.sizes:
         step(f"storing {size:,} cards")

@@ -62,6 +62,7 @@ def as_values(plan: Plan, machine: dict[str, str], outcome: Outcome) -> dict[str
                 "limit": _columns(pair.limit for pair in comparison.pairs),
                 "vault": _columns(pair.product for pair in comparison.pairs),
                 "direct": _columns(comparison.direct) if comparison.direct else None,
+                "layers": comparison.layers,
             }
             for comparison in outcome.comparisons
         ],
@@ -82,7 +83,10 @@ def grids(outcome: Outcome) -> list[Grid]:
     found = []
     if outcome.comparisons:
         found += [_ratios(outcome.comparisons), _rates(outcome.comparisons)]
-    return [*found, _sizes(outcome.growth)] if outcome.growth else found
+    if outcome.growth:
+        found.append(_sizes(outcome.growth))
+    sampled = [comparison for comparison in outcome.comparisons if comparison.layers]
+    return [*found, _layers(sampled)] if sampled else found
 
 
 def _ratios(comparisons: Sequence[Comparison]) -> Grid:
@@ -149,6 +153,29 @@ def _sizes(growth: Sequence[Growth]) -> Grid:
         rows.append((entry.case.route, f"{entry.cards:,}", cpu, parts, f"{entry.pages:.0f}", rate))
     heading = ("request", "stored cards", "µs of processor time", "µs server + database", "pages", "requests/s")
     return Grid("The vault with more and more stored cards", heading, rows)
+
+
+def _layers(comparisons: Sequence[Comparison]) -> Grid:
+    products = [[pair.product for pair in each.pairs] for each in comparisons]
+    limits = [[pair.limit for pair in each.pairs] for each in comparisons]
+
+    def middles(sides: Sequence[Sequence[Sample]], choose: Callable[[Sample], float]) -> list[float]:
+        return [median(map(choose, samples)) for samples in sides]
+
+    whole = middles(products, lambda each: each.server_us)
+    rows = [
+        (layer, [each.layers[layer] * server for each, server in zip(comparisons, whole, strict=True)])
+        for layer in comparisons[0].layers
+    ]
+    rows += [
+        ("the server in all", whole),
+        ("PostgreSQL", middles(products, lambda each: each.database_us)),
+        ("the limit's server", middles(limits, lambda each: each.server_us)),
+        ("the limit's PostgreSQL", middles(limits, lambda each: each.database_us)),
+    ]
+    heading = ("µs of processor time for one request", *(each.case.route for each in comparisons))
+    shown = [(name, *(f"{value:.0f}" for value in values)) for name, values in rows]
+    return Grid("Where the time goes, one process", heading, shown)
 
 
 def as_markdown(command: str, plan: Plan, machine: dict[str, str], tables: Sequence[Grid]) -> str:

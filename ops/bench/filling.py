@@ -42,8 +42,8 @@ select case when block % {_CYCLE} < {_OURS} then $1
     'card_aa' || translate(lpad(to_hex(g), 8, '0') || left(md5(g::text), 16), '0123456789abcdef', 'abcdefghijklmnop'),
     'buyer-' || block * {_BUYERS} + buyer,
     case when p % 10 < 6 then 'VISA' when p % 10 < 9 then 'MASTERCARD' else 'JCB' end,
-    '************' || lpad((p % 10000)::text, 4, '0'), '45' || lpad((p % 9973)::text, 4, '0'),
-    lpad((p % 10000)::text, 4, '0'), p % 12 + 1, 2027 + p % 8, sha256(int8send(p)), $4,
+    '************' || (1000 + p % 9000), '45' || lpad((p % 9973)::text, 4, '0'),
+    (1000 + p % 9000)::text, p % 12 + 1, 2027 + p % 8, sha256(int8send(p)), $4,
     case when p % 50 = 0 then 'DISABLED' else 'ACTIVE' end,
     clock_timestamp() - interval '2 years' * (1 - g / $2::float8),
     clock_timestamp() - interval '1 year' * (1 - g / $2::float8)

@@ -51,11 +51,5 @@ class Plan:
     sizes: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     size_rounds: int = 5
 
-    @property
-    def measurements(self) -> int:
-        """How many single measurements there are."""
-        pairs = 2 * len(self.cases) + (Case.PAY in self.cases)
-        return len(self.processes) * self.rounds * pairs + len(self.sizes) * self.size_rounds * len(self.cases)
-
 
 QUICK: Final = Plan(rounds=2, seconds=1.0, processes=(2,), cards=10_000, sizes=(1_000, 20_000), size_rounds=2)

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from ops.bench import bare
 from ops.bench.filling import fill, make_limit_tables
+from ops.bench.sampled import STACKS_FILE
 from ops.bench.seeding import open_shop
 from ops.embedded import EmbeddedPostgres, ServerOptions
 from ops.embedded_folder import temporary_place
@@ -130,6 +131,19 @@ class Site:
         port = self._free_port()
         arguments = ["serve", "--port", str(port), "--workers", str(processes)]
         return self._started(port, cards, Process("vault", arguments, self._environ(database, port), self._log(port)))
+
+    @property
+    def stacks(self) -> Path:
+        """Where a server that can be sampled writes its stacks."""
+        return self.folder.root / "stacks.json"
+
+    def start_sampled(self, database: str, cards: int) -> Server:
+        """Start the vault on a database as one process, which can be asked where its time goes."""
+        port = self._free_port()
+        environ = self._environ(database, port) | {STACKS_FILE: str(self.stacks)}
+        arguments = ["serve", "--port", str(port)]
+        process = Process("vault", arguments, environ, self._log(port), module="ops.bench.sampled")
+        return self._started(port, cards, process)
 
     def start_limit(self, database: str, cards: int, processes: int) -> Server:
         """Start the bare routes on a database."""

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from ops.bench.__main__ import main
 
-TINY = ("--rounds", "1", "--seconds", "0.1", "--connections", "4", "--processes", "1", "--cards", "1000")
+TINY = ("--rounds", "1", "--seconds", "0.2", "--connections", "4", "--processes", "1", "--cards", "1000")
 DOCUMENT = "# Title\n\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n"
 
 
@@ -25,6 +25,7 @@ def test_a_tiny_run_measures_everything_and_writes_its_figures(tmp_path: Path) -
     assert all(pair["rateRatio"]["median"] > 0 for pair in measured["pairs"])
     assert all(entry["pages"] > 0 for entry in measured["sizes"])
     assert [pair["direct"] is not None for pair in measured["pairs"]] == [False, True, False]
+    assert all(0.99 < sum(pair["layers"].values()) < 1.01 for pair in measured["pairs"])
     written = document.read_text()
     assert written.startswith("# Title\n\n<!-- figures: begin -->\n\n`")
     assert written.endswith("|\n\n<!-- figures: end -->\nafter\n")
