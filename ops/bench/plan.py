@@ -45,7 +45,7 @@ class Plan:
     cases: tuple[Case, ...] = BESIDE_A_LIMIT
     processes: tuple[int, ...] = (1, 2)
     rounds: int = 7
-    seconds: float = 2.5
+    seconds: float = 2.0
     connections: int = 16
     cards: int = 100_000
     sizes: tuple[int, ...] = (1_000, 100_000, 1_000_000)
