@@ -1,10 +1,12 @@
-"""What the vault refuses about what a payment asks for; a part of the tree that is drawn in `vault.errors`.
+"""What the vault refuses about what a payment asks for, and questions without an answer; a part of the tree of errors.
 
-Refuses to know payments. Invariants are those of the tree: no status is chosen where an error is raised, and every
-code has a heading in `docs/problems.md`.
+The tree is drawn in `vault.errors`. Refuses to know payments. Invariants are those of the tree: no status is chosen
+where an error is raised, and every code has a heading in `docs/problems.md`.
 """
 
-from vault.errors import RequestInvalid
+from collections.abc import Mapping, Sequence
+
+from vault.errors import FieldProblem, RequestInvalid, Unavailable
 
 
 class RegionExcluded(RequestInvalid):
@@ -17,3 +19,25 @@ class CardDataRequired(RequestInvalid):
     """Something was asked for that needs a card number, and the vault never sees it."""
 
     code, title = "card_data_required", "This needs the card's data in the request"
+
+
+class InstallmentsNotOffered(RequestInvalid):
+    """The gateway said lately how many installments there are for this amount, and this number is not among them."""
+
+    code, title = "installments_not_offered", "The amount cannot be paid by this number of installments"
+
+    def __init__(self, *, errors: Sequence[FieldProblem] = (), offered: Sequence[int] | None = None) -> None:
+        """Take the refused field, and the numbers that are offered for the amount."""
+        super().__init__(errors=errors)
+        self.offered = offered
+
+    @property
+    def members(self) -> Mapping[str, Sequence[int]]:
+        """Name the numbers that can be had."""
+        return {} if self.offered is None else {"installmentNums": self.offered}
+
+
+class GatewayUnavailable(Unavailable):
+    """The gateway gave no answer that can be trusted to a question that changes nothing."""
+
+    code, title = "gateway_unavailable", "The gateway does not answer"

@@ -8,19 +8,20 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     ├── Unauthenticated 401    NotificationInvalid 401
     ├── Forbidden 403 ── AddressNotAllowed, MerchantDisabled
     ├── NotFound 404    MethodNotAllowed 405
-    ├── Conflict 409 ── IdempotencyConflict, InProgress, CardExpired, CardDisabled, ExpiryAtGateway,
-    │                   PaymentNotCancellable, AlreadyCaptured; in vault.mandate_errors: MandateEnded, MandateExpired,
-    │                   MandateNotStarted, MandateBusy, MandateInterval; in vault.movement_errors: PaymentNotCapturable,
-    │                   CaptureAutomatic, CapturePending, CancellationPending, AuthorisationExpired,
-    │                   PaymentNotRefundable, NotCaptured
+    ├── Conflict 409 ── IdempotencyConflict, InProgress, CardExpired, CardDisabled, ExpiryAtGateway; in
+    │                   vault.mandate_errors: MandateEnded, MandateExpired, MandateNotStarted, MandateBusy,
+    │                   MandateInterval; in vault.movement_errors: PaymentNotCancellable, AlreadyCaptured,
+    │                   PaymentNotCapturable, CaptureAutomatic, CapturePending, CancellationPending,
+    │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
     ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
     │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
-    │   in vault.asking_errors: RegionExcluded, CardDataRequired; in vault.movement_errors:
-    │   CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded
+    │   in vault.asking_errors: RegionExcluded, CardDataRequired, InstallmentsNotOffered; in
+    │   vault.movement_errors: CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded
     ├── InternalError 500 ── IntegrityFailure
-    └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded
+    └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded; in
+        vault.asking_errors: GatewayUnavailable
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,7 @@ class FieldCode(StrEnum):
     MANDATE_SOURCE = "mandate_source"
     CARD_DATA_REQUIRED = "card_data_required"
     CONTRADICTORY = "contradictory"
+    INSTALLMENTS_NOT_OFFERED = "installments_not_offered"
     REGION_EXCLUDED = "region_excluded"
 
 
@@ -91,6 +93,11 @@ class VaultError(Exception):
         self.errors = tuple(errors)
         self.retry_after = self.default_retry_after if retry_after is None else retry_after
         self.allow = tuple(allow)
+
+    @property
+    def members(self) -> Mapping[str, Sequence[int]]:
+        """Give what the problem document says beyond the usual, which is never a submitted value."""
+        return {}
 
 
 class MalformedRequest(VaultError):
@@ -184,18 +191,6 @@ class ExpiryAtGateway(Conflict):
     """The gateway holds this card and cannot update its expiry."""
 
     code, title = "expiry_at_gateway", "The expiry is held by the gateway and cannot be changed"
-
-
-class PaymentNotCancellable(Conflict):
-    """The payment's state does not allow a cancel."""
-
-    code, title = "payment_not_cancellable", "The payment cannot be cancelled"
-
-
-class AlreadyCaptured(Conflict):
-    """The payment has been captured in full."""
-
-    code, title = "already_captured", "The payment has been captured already"
 
 
 class CardDeleted(VaultError):

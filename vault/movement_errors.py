@@ -7,6 +7,18 @@ code has a heading in `docs/problems.md`.
 from vault.errors import Conflict, RequestInvalid
 
 
+class PaymentNotCancellable(Conflict):
+    """The payment's state does not allow a cancel."""
+
+    code, title = "payment_not_cancellable", "The payment cannot be cancelled"
+
+
+class AlreadyCaptured(Conflict):
+    """The payment has been captured in full."""
+
+    code, title = "already_captured", "The payment has been captured already"
+
+
 class PaymentNotCapturable(Conflict):
     """The payment is not authorised: still open, failed or cancelled."""
 

@@ -90,5 +90,10 @@ def _problem_schema() -> dict[str, Any]:
             "requestId": text,
             "retryable": {"type": "boolean", "description": "The identical request may be sent again."},
             "errors": {"type": "array", "items": field},
+            "installmentNums": {
+                "type": "array",
+                "items": {"type": "integer"},
+                "description": "With `installments_not_offered`: the numbers that are offered for the amount.",
+            },
         },
     }

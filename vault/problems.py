@@ -140,6 +140,7 @@ def render(error: VaultError, request_id: str) -> Response:
     }
     if error.status == RequestInvalid.status:
         document["errors"] = [{"pointer": field.pointer, "code": field.code} for field in error.errors]
+    document |= error.members
     headers = dict(error.headers)
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)

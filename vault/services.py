@@ -20,6 +20,7 @@ from vault.gateway.limits import Timeouts
 from vault.mandates import Mandates
 from vault.notifications import Notifications
 from vault.orphans import Orphans
+from vault.payment_options import PaymentOptions
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
 from vault.payments.drafting import Drafter
@@ -52,6 +53,7 @@ class Services:
     charging: Charging
     canceller: Canceller
     moving: Moving
+    options: PaymentOptions
     notifications: Notifications
     reconciler: Reconciler
     orphans: Orphans
@@ -85,26 +87,27 @@ def _timeouts(answer: float) -> Timeouts:
     return Timeouts(connect=connect, tls=tls, send=send, answer=answer, total=connect + tls + send + answer)
 
 
-def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
+def _tools(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Tools:
     directory = Directory(database, keyring)
-    recorder = Recorder(database, keyring, first_inquiry_seconds=settings.inquiry_first)
-    sender = Sender(client)
-    canceller = Canceller(database, directory, sender, recorder)
-    cards = Cards(database, keyring, directory, settings.card_policy)
-    tools = Tools(
+    return Tools(
         database=database,
         keyring=keyring,
         directory=directory,
-        cards=cards,
+        cards=Cards(database, keyring, directory, settings.card_policy),
         drafter=Drafter(keyring, sender_seconds=settings.sender_deadline),
-        sender=sender,
-        recorder=recorder,
+        sender=Sender(client),
+        recorder=Recorder(database, keyring, first_inquiry_seconds=settings.inquiry_first),
         policy=settings.card_policy,
         preconditions=Preconditions(database),
         sender_seconds=settings.sender_deadline,
         public_url=settings.public_url.rstrip("/"),
     )
-    moving = Moving(tools)
+
+
+def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
+    tools = _tools(settings, database, keyring, client)
+    directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
+    canceller = Canceller(database, directory, tools.sender, recorder)
     lease = _LEASE_CALLS * settings.gateway_timeout
     pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
     return Services(
@@ -113,12 +116,13 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         keyring=keyring,
         authenticator=Authenticator(database, keyring),
         cursors=Cursors(keyring),
-        cards=cards,
+        cards=tools.cards,
         payments=Payments(tools),
         mandates=Mandates(tools),
         charging=Charging(tools, canceller),
         canceller=canceller,
         moving=moving,
+        options=PaymentOptions(database, directory, client),
         notifications=Notifications(database, directory, recorder, settings.public_url),
         reconciler=Reconciler(tools, canceller, moving, pace),
         orphans=Orphans(

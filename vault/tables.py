@@ -242,6 +242,6 @@ audit_pending = Table(
     PrimaryKeyConstraint("xid", "ord"),
 )
 
-# Changes to these need no audit event: schedules, a counter, the queue of the events themselves, and orphans, which all
-# end as a capture or as an alarm.
-UNAUDITED = frozenset({"payment_inquiry", "orphan_capture", "key_usage", "audit_pending"})
+# Changes to these need no audit event: schedules, a counter, the queue of the events themselves, what can be asked for
+# again, and orphans, which all end as a capture or as an alarm.
+UNAUDITED = frozenset({"payment_inquiry", "orphan_capture", "installment_offer", "key_usage", "audit_pending"})

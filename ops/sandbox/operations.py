@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ops.sandbox.consultation import consult
 from ops.sandbox.desk import Operation
 from ops.sandbox.ledger import MovementKind
 from ops.sandbox.movements import inquire_refund, move
@@ -26,6 +27,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "/v1/payments/capture": Operation("capture", move(MovementKind.CAPTURE)),
     "/v1/payments/refund": Operation("refund", move(MovementKind.REFUND)),
     "/v1/payments/inquiryRefund": Operation("inquiryRefund", inquire_refund),
+    "/v1/payments/consult": Operation("consult", consult),
     "/v1/payments/createPaymentSession": Operation("createPaymentSession", create_payment_session),
     "/v1/vaults/vaultPaymentMethod": Operation("vaultPaymentMethod", vault_payment_method),
     "/v1/vaults/createVaultingSession": Operation("createVaultingSession", create_vaulting_session),

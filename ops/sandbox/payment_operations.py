@@ -11,6 +11,7 @@ from ops.sandbox.book import Book, Intake, Payment, PaymentStatus
 from ops.sandbox.cards import NO_CARD, Card
 from ops.sandbox.desk import Desk, Outcome
 from ops.sandbox.fields import Fields
+from ops.sandbox.installments import check_plan
 from ops.sandbox.messages import cancel_answer, inquiry_answer, pay_answer
 from ops.sandbox.pay_request import PayRequest, read_pay_request
 from ops.sandbox.results import Code, Json, Refused, bad_card_data, illegal, result
@@ -30,6 +31,7 @@ def pay(desk: Desk, client_id: str, body: Json) -> Outcome:
     admitted = Admitted("", "GLOBAL")
     if card is not NO_CARD:
         admitted = admit(desk.config, desk.book, card, request.card, captures_itself=request.captures_itself)
+    check_plan(desk.config, card, request.amount, request.installments)
     scenario = desk.book.disarm(request.payment_request_id)
     if scenario == HONEST:
         scenario = magic_scenario(request.amount.value)

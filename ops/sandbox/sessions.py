@@ -15,6 +15,7 @@ from ops.sandbox.cards import NO_CARD, Card
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.engine import Engine
 from ops.sandbox.identifiers import session_data, session_id
+from ops.sandbox.installments import check_plan
 from ops.sandbox.pay_request import PayRequest
 from ops.sandbox.scenarios import Scenario
 from ops.sandbox.visits import Checkout, Pages, Typed
@@ -104,5 +105,6 @@ class Sessions:
         automatic = intake.request.captures_itself
         admitted = admit(self._config, self._book, card, fields, captures_itself=automatic)
         installments = typed.installments or intake.request.installments
+        check_plan(self._config, card, intake.request.amount, installments)
         request = replace(intake.request, card=fields, installments=installments)
         return replace(intake, request=request, card=card, brand=admitted.brand, region=admitted.region)

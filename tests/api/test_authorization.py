@@ -61,6 +61,12 @@ GUARDED: dict[tuple[str, str], Guarded] = {
     ("POST", "/v1/mandates/{mandateId}/payments"): Guarded(
         "/v1/mandates/{mandate}/payments", Scope.MIT_WRITE, charge()
     ),
+    ("POST", "/v1/payment-options"): Guarded(
+        "/v1/payment-options",
+        Scope.PAYMENTS_READ,
+        {"paymentAmount": {"currency": "BRL", "value": "60000"}},
+        foreign=False,
+    ),
     ("GET", "/v1/payments"): Guarded("/v1/payments", Scope.PAYMENTS_READ, foreign=False),
 }
 # Routes that admit everybody, and why they may.

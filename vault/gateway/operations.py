@@ -26,6 +26,7 @@ class Operation(StrEnum):
 
     PAY = "pay", "/ams/api/v1/payments/pay"
     INQUIRY_PAYMENT = "inquiryPayment", "/ams/api/v1/payments/inquiryPayment"
+    CONSULT = "consult", "/ams/api/v1/payments/consult"
     CANCEL = "cancel", "/ams/api/v1/payments/cancel"
     CAPTURE = "capture", "/ams/api/v1/payments/capture"
     REFUND = "refund", "/ams/api/v1/payments/refund"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from vault import mandate_table, movement_table  # noqa: F401 - both add their tables to the metadata
+from vault import mandate_table, movement_table, offer_table  # noqa: F401 - they add their tables to the metadata
 from vault.schema import SCHEMA, metadata
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks

@@ -42,6 +42,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "movement": "select, insert, update (status, gateway_id, result_code, result_status, result_message, not_sent, "
         "updated_at)",
         "orphan_capture": "select, insert, update (next_at, attempts), delete",
+        "installment_offer": "select, insert, update (plans, consulted_at)",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",
         "alembic_version": "select",

@@ -8,10 +8,11 @@ is captured, nor captured while it is voided (design section 3; antom-api.md 2.3
 from datetime import timedelta
 from typing import Final
 
-from vault.errors import AlreadyCaptured, FieldCode, FieldProblem, PaymentNotCancellable
+from vault.errors import FieldCode, FieldProblem
 from vault.money import Amount
 from vault.movement import MovementKind, MovementStatus
 from vault.movement_errors import (
+    AlreadyCaptured,
     AuthorisationExpired,
     CancellationPending,
     CaptureAmountExceeded,
@@ -20,6 +21,7 @@ from vault.movement_errors import (
     CurrencyMismatch,
     FullCaptureRequired,
     NotCaptured,
+    PaymentNotCancellable,
     PaymentNotCapturable,
     PaymentNotRefundable,
     RefundAmountExceeded,

@@ -10,8 +10,8 @@ from vault.audit.events import Event, EventType, Origin, Outcome
 from vault.auth import Caller
 from vault.db import Database, Transaction
 from vault.directory import Account, Directory
-from vault.errors import AlreadyCaptured, PaymentNotCancellable
 from vault.logs import alarm, get_logger
+from vault.movement_errors import AlreadyCaptured, PaymentNotCancellable
 from vault.payment import Evidence, Payment, Status
 from vault.payments.bounds import check_cancel
 from vault.payments.recording import Recorder

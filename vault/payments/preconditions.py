@@ -1,4 +1,4 @@
-"""What has to be right before a payment is written: what the card's region allows.
+"""What has to be right before a payment is written: what the card's region allows, what the gateway offers.
 
 It refuses to know HTTP and the wire. Invariants: whatever the gateway would refuse by a rule that is known is refused
 here first, with its own code and the field that it is about; a region that is not known is no obstacle (antom-api.md
@@ -8,19 +8,22 @@ here first, with its own code and the field that it is about; a region that is n
 from collections.abc import Mapping
 from typing import Final
 
-from vault.asking_errors import RegionExcluded
+from vault.asking_errors import InstallmentsNotOffered, RegionExcluded
 from vault.db import Database
 from vault.errors import FieldCode, FieldProblem
+from vault.installments import numbers_for
 from vault.logs import get_logger
 from vault.mandate import Mandate
 from vault.mandate_errors import MandateRegionRefused
 from vault.merchant import Merchant, RegionPolicy
+from vault.payments.drafting import amount_of
 from vault.rules.regions import Feature, excludes
-from vault.store import payments
+from vault.store import offers, payments
 from vault.stored_card import StoredCard
 from vault.wire.requests import PaymentRequest
 
 _log = get_logger(__name__)
+_FRESH_SECONDS: Final = 600
 _POINTERS: Final[Mapping[Feature, str]] = {
     Feature.MANDATE: "/paymentMethodRegion",
     Feature.AUTHENTICATION: "/is3DSAuthentication",
@@ -45,11 +48,27 @@ class Preconditions:
         card: StoredCard | None = None,
         mandate: Mandate | None = None,
     ) -> None:
-        """Raise `RegionExcluded` or `MandateRegionRefused` where the card's region stands in the way."""
+        """Raise `RegionExcluded`, `MandateRegionRefused` or `InstallmentsNotOffered` for what cannot be had."""
         asked = [*([Feature.MANDATE] if mandate else []), *_asked(request)]
         region = await self._region(request, card, mandate) if asked else None
         for feature in asked:
             check_region(merchant, feature, region, _POINTERS[feature])
+        if request.credit_pay_plan is not None:
+            await self._check_plan(merchant, request, request.credit_pay_plan.installment_num, region)
+
+    async def _check_plan(self, merchant: Merchant, request: PaymentRequest, number: int, region: str | None) -> None:
+        """Compare with what the gateway offered lately for the card's region, or for any where that is not known."""
+        amount = amount_of(request.payment_amount)
+        async with self._database.session() as session:
+            offered = await offers.fresh(session, merchant.id, amount.currency, _FRESH_SECONDS)
+        if region in offered:
+            offered = {region: offered[region]}
+        elif region is not None:
+            return
+        numbers = numbers_for((plan for plans in offered.values() for plan in plans), amount)
+        if offered and number not in numbers:
+            problem = FieldProblem("/creditPayPlan/installmentNum", FieldCode.INSTALLMENTS_NOT_OFFERED)
+            raise InstallmentsNotOffered(errors=[problem], offered=numbers)
 
     async def _region(self, request: PaymentRequest, card: StoredCard | None, mandate: Mandate | None) -> str | None:
         """Give the region whose network the card is processed in: what is asked for now, else what is known of it."""

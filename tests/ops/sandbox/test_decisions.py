@@ -263,8 +263,3 @@ async def test_addresses_are_checked_for_cards_of_one_country_only(
 async def test_a_cvv_gets_the_issuers_letter(gateway: Gateway, cvv: str, letter: str | None) -> None:
     metadata = {"cvv": cvv, "isCardOnFile": True}
     assert (await gateway.pay("pr-1", metadata=metadata)).json["paymentResultInfo"].get("cvvResultRaw") == letter
-
-
-async def test_an_installment_plan_is_confirmed(gateway: Gateway) -> None:
-    answer = await gateway.pay("pr-1", creditPayPlan={"installmentNum": 3})
-    assert answer.json["paymentResultInfo"]["creditPayPlan"] == {"installmentNum": "3"}

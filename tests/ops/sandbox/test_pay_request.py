@@ -180,7 +180,6 @@ async def test_wrong_card_data_has_its_own_code(gateway: Gateway, path: tuple[st
         (("env", "unheardOf"), {"a": [1]}),
         (("merchantRegion",), ""),
         (("paymentExpiryTime",), "2019-11-27T12:01:01+08:30"),
-        (("creditPayPlan",), {"installmentNum": "12"}),
         (("unheardOf",), [1, 2]),
         (("paymentRedirectUrl",), ABSENT),
         ((*META, "tokenize"), "true"),

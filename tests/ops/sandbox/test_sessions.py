@@ -95,7 +95,8 @@ async def test_authentication_installments_and_giving_up_work_as_on_the_page(gat
     bank = (await gateway.type_card(challenged["normalUrl"])).headers["Location"]
     await gateway.complete(bank, "success")
     assert (await gateway.inquire("pr-1")).json["paymentResultInfo"]["threeDSResult"]
-    chosen = await opened(gateway, "pr-2", enableInstallmentCollection=True)
+    reais = {"currency": "BRL", "value": "6000"}
+    chosen = await opened(gateway, "pr-2", enableInstallmentCollection=True, paymentAmount=reais)
     await gateway.type_card(chosen["normalUrl"], installmentNum="3")
     assert (await gateway.inquire("pr-2")).json["paymentResultInfo"]["creditPayPlan"] == {"installmentNum": "3"}
     given_up = await opened(gateway, "pr-3")

@@ -7,6 +7,7 @@ def test_operations_are_called_what_the_gateway_calls_them() -> None:
     assert {operation.value: operation.path for operation in Operation} == {
         "pay": "/ams/api/v1/payments/pay",
         "inquiryPayment": "/ams/api/v1/payments/inquiryPayment",
+        "consult": "/ams/api/v1/payments/consult",
         "cancel": "/ams/api/v1/payments/cancel",
         "capture": "/ams/api/v1/payments/capture",
         "refund": "/ams/api/v1/payments/refund",
