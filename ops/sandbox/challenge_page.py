@@ -47,11 +47,14 @@ class ChallengePage:
         return page(TITLE, HTTPStatus.OK, question, challenge.redirect_url)
 
     async def complete(self, request: web.Request) -> web.Response:
-        """Take the outcome and send the buyer back; a second time only sends back."""
+        """Take the outcome and send the buyer back; a form that only leads here shows the question."""
         challenge = self._find(request)
         if challenge is None:
             return message(TITLE, HTTPStatus.NOT_FOUND, "There is no such payment.")
-        outcome = OUTCOMES.get(str((await request.post()).get("outcome")))
+        form = await request.post()
+        if "creq" in form and "outcome" not in form:
+            return await self.show(request)
+        outcome = OUTCOMES.get(str(form.get("outcome")))
         if outcome is None:
             return message(TITLE, HTTPStatus.BAD_REQUEST, "The outcome is either success or fail.")
         if challenge.is_open():

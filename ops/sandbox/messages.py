@@ -6,6 +6,7 @@ token only after a successful authorisation that asked for one.
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 
 from ops.sandbox.book import Payment, PaymentStatus
@@ -13,8 +14,10 @@ from ops.sandbox.cards import NO_CARD
 from ops.sandbox.decisions import ADDRESS_CHECKED
 from ops.sandbox.ledger import Movement, MovementKind, MovementStatus
 from ops.sandbox.results import RAW_DECLINES, Code, Json, result
+from ops.sandbox.scenarios import Redirect
 from ops.sandbox.verification import NOT_CHECKED
 
+APP_SCHEME = "sandboxbank://"
 AUTHORISATION_VALID = timedelta(days=7)
 
 
@@ -74,18 +77,32 @@ def _decided(payment: Payment) -> Json:
     }
 
 
-def _redirect(url: str) -> Json:
-    return {"method": "GET", "redirectUrl": url, "actionFormType": "RedirectActionForm"}
+def _form(payment: Payment) -> Json:
+    """Return the form that leads to the open page, unless the buyer is sent there in another way."""
+    url, way = payment.page_url, payment.intake.scenario.redirect
+    if url is None or way in {Redirect.URL, Redirect.APP}:
+        return {}
+    form: Json = {"method": str(way), "redirectUrl": url, "actionFormType": "RedirectActionForm"}
+    if way is Redirect.POST:
+        form["parameters"] = {"creq": base64.urlsafe_b64encode(payment.payment_id.encode()).decode()}
+    return {"redirectActionForm": form}
+
+
+def _links(payment: Payment) -> Json:
+    """Return the addresses of the open page: one for browsers, or two for an app."""
+    url = payment.page_url
+    if url is None:
+        return {}
+    if payment.intake.scenario.redirect is Redirect.APP:
+        return {"schemeUrl": APP_SCHEME + url.partition("://")[2], "applinkUrl": url}
+    return {"normalUrl": url}
 
 
 def pay_answer(payment: Payment, *, with_token: bool) -> Json:
     """Return the answer to `pay` for the payment's present state."""
     answer = {"result": result(payment.code), **_identity(payment)}
     if payment.status is PaymentStatus.PROCESSING:
-        if payment.page_url is not None:
-            answer["normalUrl"] = payment.page_url
-            answer["redirectActionForm"] = _redirect(payment.page_url)
-        return answer
+        return answer | _links(payment) | _form(payment)
     return answer | _decided(payment) | {"paymentResultInfo": payment_result_info(payment, with_token=with_token)}
 
 
@@ -106,9 +123,7 @@ def inquiry_answer(payment: Payment) -> Json:
     if payment.row is not None and payment.row.movements:
         answer["transactions"] = [_record(movement) for movement in payment.row.movements]
     if payment.status is PaymentStatus.PROCESSING:
-        if payment.page_url is not None:
-            answer["redirectActionForm"] = _redirect(payment.page_url)
-        return answer
+        return answer | _form(payment)
     info = payment_result_info(payment)
     return answer | _decided(payment) | {"paymentResultInfo": info, "cardInfo": info}
 

@@ -42,6 +42,15 @@ class Notifying(StrEnum):
     NOTIFY_FIRST = "NOTIFY_FIRST"
 
 
+class Redirect(StrEnum):
+    """How the buyer is sent to a page: by an address, by a form, or by links for an app alone."""
+
+    URL = "URL"
+    GET = "GET"
+    POST = "POST"
+    APP = "APP"
+
+
 NOT_CHARGED = frozenset({Fault.RESET, Fault.RATE_LIMIT})
 
 
@@ -52,6 +61,7 @@ class Scenario:
     decline: str | None = None
     issuer_says: RawDecline | None = None
     require_3ds: bool = False
+    redirect: Redirect = Redirect.GET
     late_success: bool = False
     slow_ms: int = 0
     fault: Fault | None = None
@@ -81,8 +91,10 @@ def _add(scenario: Scenario, name: str) -> Scenario:
         return replace(scenario, decline=_decline(code), issuer_says=_issuer_says(raw))
     if word == "SLOW":
         return replace(scenario, slow_ms=_delay(argument))
+    if word == "REDIRECT":
+        return replace(scenario, redirect=_redirect(argument))
     if colon:
-        raise ScenarioUnknown("only DECLINE and SLOW take an argument")
+        raise ScenarioUnknown("only DECLINE, SLOW and REDIRECT take an argument")
     return _add_plain(scenario, word)
 
 
@@ -120,7 +132,13 @@ def _delay(milliseconds: str) -> int:
     return int(milliseconds)
 
 
-NAMES = ("DECLINE:<resultCode>", "REQUIRE_3DS", "LATE_SUCCESS", "SLOW:<ms>", *Fault, *Notifying)
+def _redirect(form: str) -> Redirect:
+    if form not in Redirect.__members__:
+        raise ScenarioUnknown(f"REDIRECT takes one of {', '.join(Redirect)}, as in REDIRECT:POST")
+    return Redirect(form)
+
+
+NAMES = ("DECLINE:<resultCode>", "REQUIRE_3DS", "REDIRECT:<form>", "LATE_SUCCESS", "SLOW:<ms>", *Fault, *Notifying)
 
 # An amount whose value ends with one of these asks for the scenario; the last two digits follow ISO 8583.
 MAGIC_AMOUNTS: Mapping[str, Scenario] = {

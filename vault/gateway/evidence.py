@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vault.card import CardDataInvalid, CardToken
+from vault.gateway.json_text import json_object
 from vault.gateway.movement_evidence import reported_movements
 from vault.gateway.values import amount_of, moment, result_of, text
 from vault.payment import Evidence, Payment, Source, Status
@@ -119,6 +120,15 @@ def _token(value: object) -> CardToken | None:
         return None
 
 
+def _posts(form: Mapping[str, Any]) -> bool:
+    return str(form.get("method")).upper() == "POST"
+
+
+def _opened(parameters: str) -> Mapping[str, Any] | str:
+    """Give the fields of a form that came as JSON text; other text stays what it is."""
+    return json_object(parameters.encode(errors="replace")) or parameters
+
+
 def _next_action(body: Mapping[str, Any]) -> dict[str, Any] | None:
     form = body.get("redirectActionForm")
     form = form if isinstance(form, Mapping) else {}
@@ -126,8 +136,8 @@ def _next_action(body: Mapping[str, Any]) -> dict[str, Any] | None:
     scheme, applink = text(body.get("schemeUrl"), 2048), text(body.get("applinkUrl"), 2048)
     if url is None and scheme is None and applink is None:
         return None
-    action: dict[str, Any] = {"type": "REDIRECT", "url": url, "method": text(form.get("method"), 8) or "GET"}
+    action: dict[str, Any] = {"type": "REDIRECT", "url": url, "method": "POST" if _posts(form) else "GET"}
     parameters = form.get("parameters")
     if isinstance(parameters, (Mapping, str)) and parameters:
-        action["parameters"] = parameters
+        action["parameters"] = parameters if isinstance(parameters, Mapping) else _opened(parameters)
     return action | {name: value for name, value in (("schemeUrl", scheme), ("applinkUrl", applink)) if value}

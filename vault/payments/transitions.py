@@ -65,9 +65,7 @@ def _alone(payment: Payment) -> Payment:
 
 def _informed(payment: Payment, evidence: Evidence) -> Payment:
     """Fill in what was not known; a gateway's word is not replaced by a later one about the same state."""
-    action: Mapping[str, Any] | None = payment.next_action
-    if evidence.next_action is not None and not payment.status.final:
-        action = evidence.next_action
+    action = payment.next_action if payment.status.final else _way_on(payment.next_action, evidence.next_action)
     return replace(
         payment,
         gateway_payment_id=payment.gateway_payment_id or evidence.gateway_payment_id,
@@ -78,6 +76,14 @@ def _informed(payment: Payment, evidence: Evidence) -> Payment:
         next_action=action,
         redirected=payment.redirected or action is not None,
     )
+
+
+def _way_on(known: Mapping[str, Any] | None, news: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Give the newest way to the page that waits for the buyer; links that a message leaves out are still good."""
+    if known is None or news is None:
+        return news or known
+    links = {name: way[name] for way in (known, news) for name in ("schemeUrl", "applinkUrl") if name in way}
+    return {**(known if news["url"] is None else news), **links}
 
 
 def changed(before: Payment, after: Payment) -> bool:

@@ -77,8 +77,8 @@ class NextActionView(View):
 
     type: Literal["REDIRECT"]
     url: str | None
-    method: str
-    parameters: Any | None = None
+    method: Literal["GET", "POST"]
+    parameters: dict[str, Any] | str | None = None
     scheme_url: str | None = None
     applink_url: str | None = None
 

@@ -97,6 +97,32 @@ async def test_require_3ds_sends_the_buyer_to_a_page(gateway: Gateway) -> None:
     assert (await gateway.inquire("pr-1")).json["paymentStatus"] == "SUCCESS"
 
 
+@pytest.mark.parametrize(
+    ("form", "members", "asked_again"),
+    [
+        ("URL", {"normalUrl"}, set()),
+        ("GET", {"normalUrl", "redirectActionForm"}, {"redirectActionForm"}),
+        ("POST", {"normalUrl", "redirectActionForm"}, {"redirectActionForm"}),
+        ("APP", {"schemeUrl", "applinkUrl"}, set()),
+    ],
+)
+async def test_the_buyer_is_sent_to_the_page_in_the_way_that_is_asked_for(
+    gateway: Gateway, form: str, members: set[str], asked_again: set[str]
+) -> None:
+    await gateway.arm("pr-1", f"REDIRECT:{form}")
+    answer = (await gateway.pay("pr-1", metadata={"is3DSAuthentication": True})).json
+    ways = {"normalUrl", "schemeUrl", "applinkUrl", "redirectActionForm"}
+    assert ways & answer.keys() == members
+    assert ways & (await gateway.inquire("pr-1")).json.keys() == asked_again
+    address = answer.get("normalUrl") or answer["applinkUrl"]
+    if form == "POST":
+        assert answer["redirectActionForm"]["method"] == "POST"
+        async with gateway.session.post(address, data=answer["redirectActionForm"]["parameters"]) as page:
+            assert (page.status, "Authenticate" in await page.text()) == (200, True)
+    await gateway.complete(address, "success")
+    assert (await gateway.inquire("pr-1")).json["paymentStatus"] == "SUCCESS"
+
+
 async def test_require_3ds_is_a_refusal_where_the_upgrade_is_forbidden(gateway: Gateway) -> None:
     await gateway.arm("pr-1", "REQUIRE_3DS")
     answer = await gateway.pay("pr-1", metadata={"enableAuthenticationUpgrade": False})
@@ -327,6 +353,8 @@ async def test_ordinary_amounts_mean_nothing(value: str) -> None:
         "DECLINE:DO_NOT_HONOR:05:",
         "DECLINE:DO_NOT_HONOR:05:03:1",
         "DECLINE:DO_NOT_HONOR:not-raw",
+        "REDIRECT",
+        "REDIRECT:PUT",
         "SLOW",
         "SLOW:",
         "SLOW:-1",
@@ -356,4 +384,4 @@ async def test_an_unreadable_scenario_is_refused_with_an_explanation(gateway: Ga
 
 async def test_every_documented_name_is_readable() -> None:
     for name in NAMES:
-        parse_scenario(name.replace("<resultCode>", "DO_NOT_HONOR").replace("<ms>", "1"))
+        parse_scenario(name.replace("<resultCode>", "DO_NOT_HONOR").replace("<ms>", "1").replace("<form>", "POST"))
