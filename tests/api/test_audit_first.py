@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.gateway import courier, told
+from tests.api.money import capture, captured, refund
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, shown, store, stored
 from tests.canary import SECOND_VISA_CANARY, assert_clean
 from tests.cluster import no_audit
@@ -26,7 +27,7 @@ async def test_without_a_place_for_its_event_nothing_is_changed_or_sent(
     vault: Installation, blueprint: Blueprint, sql: Sql
 ) -> None:
     card_id = (await stored(vault))["cardId"]
-    view = await paid(vault, payment())
+    view, taken = await paid(vault, payment()), await captured(vault)
     waiting = await paid(vault, payment(SECOND_VISA_CANARY, storeCard="BOTH", is3DSAuthentication=True))
     body, stored_body = payment(storeCard="VAULT"), card_on_file()
     calls: list[Call] = [
@@ -38,6 +39,8 @@ async def test_without_a_place_for_its_event_nothing_is_changed_or_sent(
         ("POST", "/v1/payments", body),
         ("POST", f"/v1/cards/{card_id}/payments", stored_body),
         ("POST", f"/v1/payments/{view['paymentId']}/cancel", {}),
+        ("POST", f"/v1/payments/{view['paymentId']}/captures", capture()),
+        ("POST", f"/v1/payments/{taken['paymentId']}/refunds", refund()),
         ("POST", f"/v1/payments/{waiting['paymentId']}/cancel", {}),
     ]
     before = await _contents(sql)
@@ -55,7 +58,9 @@ async def test_without_a_place_for_its_event_nothing_is_changed_or_sent(
         assert await _contents(sql) == before
     for request_id in (body["paymentRequestId"], stored_body["paymentRequestId"]):
         assert await vault.sent(request_id) == []
-    assert await vault.sent(view["paymentRequestId"], "cancel") == []
+    for operation in ("cancel", "capture"):
+        assert await vault.sent(view["paymentRequestId"], operation) == []
+    assert await vault.sent(taken["paymentRequestId"], "refund") == []
     assert (await shown(vault, waiting["paymentId"]))["paymentStatus"] == "PROCESSING"
     for method, path, content in calls[:3]:
         assert (await vault.api.request(method, path, json=content)).status_code < 300
@@ -83,6 +88,13 @@ async def test_every_change_has_exactly_its_events(vault: Installation, sql: Sql
     assert await events(on_file) == ["payment.created", "payment.changed"]
     assert await events(on_file) == []
     assert await events(("GET", "/v1/payments", None)) == []
+    view = await paid(vault, payment())
+    taking = ("POST", f"/v1/payments/{view['paymentId']}/captures", capture())
+    assert await events(taking) == ["capture.created", "capture.recorded", "payment.changed"]
+    assert await events(taking) == []
+    giving = ("POST", f"/v1/payments/{view['paymentId']}/refunds", refund())
+    assert await events(giving) == ["refund.created", "refund.recorded"]
+    assert await events(giving) == []
     assert await events(("DELETE", f"/v1/cards/{card_id}", None)) == ["card.deleted"]
     assert await events(("DELETE", f"/v1/buyers/{BUYER}", None)) == ["card.deleted", "buyer.erased"]
 

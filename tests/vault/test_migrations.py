@@ -41,6 +41,39 @@ async def test_the_schema_can_be_taken_back_and_made_again(empty_database_url: s
     await migrations.check(empty_database_url)
 
 
+PAYMENT = (
+    "insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, "
+    "order_reference, credential, store_state, digest, digest_key_id, capture_mode, send_deadline, expires_at) "
+    "values ('m', 'p', 'r', 'c', 'ONE_OFF', 'SUCCESS', 'EUR', 9, 'o', 'TOKEN', 'NONE', '', '', 'MANUAL', now(), now())"
+)
+CAPTURE = (
+    "insert into vault.capture (merchant_id, id, payment_id, request_id, gateway_capture_id, status, currency, value) "
+    "values ('m', 'cap', 'p', 'cr', 'g', 'SUCCESS', 'EUR', 9)"
+)
+
+
+async def test_captures_are_taken_over_and_given_back(empty_database_url: str) -> None:
+    """T-53."""
+    config = migrations._config(empty_database_url)
+    await asyncio.to_thread(command.upgrade, config, "0004")
+    connection = await asyncpg.connect(empty_database_url, ssl=False)
+    async with connection.transaction():
+        await connection.execute("set local session_replication_role = replica")
+        for statement in (PAYMENT, CAPTURE):
+            await connection.execute(statement)
+    await asyncio.to_thread(command.upgrade, config, "0005")
+    row = await connection.fetchrow("select kind, request_id, gateway_id, status, value from vault.movement")
+    assert row is not None
+    assert tuple(row) == ("CAPTURE", "cr", "g", "SUCCESS", 9)
+    await asyncio.to_thread(command.downgrade, config, "0004")
+    row = await connection.fetchrow("select request_id, gateway_capture_id, status, value from vault.capture")
+    assert row is not None
+    assert tuple(row) == ("cr", "g", "SUCCESS", 9)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute("update vault.capture set status = 'FAIL'")
+    await connection.close()
+
+
 @pytest.mark.parametrize(
     "difference",
     [

@@ -53,14 +53,17 @@ async def hasten(session: Session, merchant_id: str, payment_id: str) -> None:
 
 
 async def enlist_expired(session: Session, limit: int) -> None:
-    """Ask about authorisations that ended without a capture, and that nobody is asking about."""
+    """Ask about authorisations that ended without a capture, and that nobody is asking about.
+
+    Their rows are locked before the schedule's, as everywhere; one that somebody works on is left for the next time.
+    """
     await session.rows(
         "insert into vault.payment_inquiry (merchant_id, payment_id, next_at) "
         "select p.merchant_id, p.id, p.authorisation_expires_at from vault.payment p where p.status = 'SUCCESS' "
         "and p.capture_mode = 'MANUAL' and p.capture_status = 'NONE' and not p.not_sent "
         "and p.authorisation_expires_at < clock_timestamp() and not exists (select from vault.payment_inquiry i "
         "where i.merchant_id = p.merchant_id and i.payment_id = p.id) "
-        "order by p.authorisation_expires_at limit $1 on conflict do nothing",
+        "order by p.authorisation_expires_at limit $1 for key share of p skip locked on conflict do nothing",
         limit,
     )
 
