@@ -165,9 +165,10 @@ class Moving:
             details = {"currency": draft.amount.currency, "value": draft.amount.value}
             named = (draft.id, held.id)
             event = Event(_CREATED[draft.kind], call.origin, held.merchant_id, named, details=details)
-            if not await movements.begin(transaction, held, draft, event):
+            movement = await movements.begin(transaction, held, draft, event)
+            if movement is None:
                 return None
-            begun = replace(held, movements=await movements.of(transaction, held))
+            begun = replace(held, movements=(*held.movements, movement))
             begun = replace(begun, capture_status=capture_status(begun))
             if changed(held, begun):
                 await payments.save(transaction, begun)

@@ -32,19 +32,19 @@ SEEN_COLUMNS: Final = "request_id, status, currency, value, gateway_id, result_c
 MOVEMENTS_OF_PAYMENT: Final = f"""(select coalesce(jsonb_agg({_AS_JSON} order by m.created_at, m.id), '[]')
     from vault.movement m where m.merchant_id = p.merchant_id and m.payment_id = p.id)"""
 
-_BEGIN: Final = """
+_BEGIN: Final = f"""
 with ins as (
-    insert into vault.movement (merchant_id, id, payment_id, kind, request_id, client_id, status, currency, value,
+    insert into vault.movement as m (merchant_id, id, payment_id, kind, request_id, client_id, status, currency, value,
         is_last, digest, digest_key_id, send_deadline)
     values ($1, $2, $3, $4, $5, $6, 'CREATED', $7, $8, $9, $10, $11, clock_timestamp() + make_interval(secs => $12))
-    on conflict (merchant_id, kind, request_id) do nothing returning send_deadline
+    on conflict (merchant_id, kind, request_id) do nothing returning send_deadline, {_AS_JSON} as made
 ), inq as (
     insert into vault.payment_inquiry as i (merchant_id, payment_id, next_at) select $1, $3, send_deadline from ins
     on conflict (merchant_id, payment_id) do update set next_at = least(i.next_at, excluded.next_at), attempts = 0
 ), aud as (
     insert into vault.audit_pending (event_id, merchant_id, body) select $13, $1, $14 from ins
 )
-select send_deadline from ins
+select made from ins
 """
 
 
@@ -92,9 +92,9 @@ def seen_values(seen: MovementSeen) -> tuple[Any, ...]:
     return seen.request_id, seen.status, *amount, seen.gateway_id, *result_values(seen.result)
 
 
-async def begin(transaction: Transaction, payment: Payment, draft: MovementDraft, event: Event) -> bool:
-    """Write a movement of a held payment before its call, unless its request id is taken."""
-    written = await transaction.row(
+async def begin(transaction: Transaction, payment: Payment, draft: MovementDraft, event: Event) -> Movement | None:
+    """Write a movement of a locked payment before its call, and give it; None when its request id is taken."""
+    made = await transaction.value(
         _BEGIN,
         payment.merchant_id,
         draft.id,
@@ -110,7 +110,7 @@ async def begin(transaction: Transaction, payment: Payment, draft: MovementDraft
         draft.sender_seconds,
         *encoded(event),
     )
-    return written is not None
+    return movement_of(made) if made else None
 
 
 async def record_foreign(transaction: Transaction, payment: Payment, movement_id: str, seen: MovementSeen) -> bool:
