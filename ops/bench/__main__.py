@@ -1,6 +1,7 @@
 """The command behind `make bench`: options in, progress and tables out, figures into the document.
 
-It refuses to know what is measured. Invariant: a quick run is for a look and writes no document unless told to.
+It refuses to know what is measured. Invariant: a run that measures less than everything, or otherwise than always,
+changes no document unless told which.
 """
 
 import json
@@ -16,7 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Table
 
 from ops.bench.comparing import Outcome, carry_out
-from ops.bench.figures import Grid, as_markdown, as_values, grids, write_section
+from ops.bench.figures import Grid, around_section, as_markdown, as_values, grids, write_section
 from ops.bench.machine import facts
 from ops.bench.plan import BESIDE_A_LIMIT, QUICK, Plan
 from ops.bench.site import Site
@@ -26,32 +27,36 @@ from ops.stopping import stoppable
 
 _DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 _WIDTH: Final = 160
+_FEWEST: Final = 1_000
 _CASES: Final = [case.value for case in BESIDE_A_LIMIT]
 
 
 class _Numbers(click.ParamType[tuple[int, ...]]):
-    """Whole numbers separated by commas; an empty text is none."""
+    """Whole numbers from `least` up, separated by commas; an empty text is none."""
 
     name = "numbers"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
-        try:
-            return tuple(int(part) for part in value.split(",") if part)
-        except ValueError:
-            self.fail("has to be whole numbers separated by commas", param, ctx)
+        parts = [part for part in value.split(",") if part]
+        if not all(part.isdecimal() and int(part) >= self._least for part in parts):
+            self.fail(f"has to be whole numbers from {self._least} up, separated by commas", param, ctx)
+        return tuple(dict.fromkeys(map(int, parts)))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="A look of about a minute.")
 @click.option("--which", "cases", type=click.Choice(_CASES), multiple=True, help="Only this; may be repeated.")
-@click.option("--processes", type=_Numbers(), help="Server processes to compare with the limit, such as 1,2.")
+@click.option("--processes", type=_Numbers(1), help="Server processes to compare with the limit, such as 1,2.")
 @click.option("--rounds", type=click.IntRange(1), help="Pairs of each kind.")
 @click.option("--seconds", type=click.FloatRange(0.05), help="How long each measurement takes.")
 @click.option("--connections", type=click.IntRange(1), help="Connections that the load keeps busy.")
-@click.option("--cards", type=click.IntRange(1_000), help="Stored cards beside the limit.")
-@click.option("--sizes", type=_Numbers(), help="Numbers of stored cards to compare, such as 1000,100000.")
+@click.option("--cards", type=click.IntRange(_FEWEST), help="Stored cards beside the limit.")
+@click.option("--sizes", type=_Numbers(_FEWEST), help="Numbers of stored cards to compare, such as 1000,100000.")
 @click.option("--size-rounds", type=click.IntRange(1), help="Rounds for each number of cards.")
 @click.option("--document", type=click.Path(dir_okay=False, path_type=Path), help="Where the figures are written.")
 @click.option("--json", "as_json", is_flag=True, help="Everything that was measured, on standard output.")
@@ -65,11 +70,15 @@ def main(*, cases: tuple[str, ...], document: Path | None, as_json: bool, **choi
         cases=tuple(case for case in BESIDE_A_LIMIT if case.value in (cases or _CASES)),
         **{name: value for name, value in choices.items() if value is not None},
     )
+    if document is None and plan == Plan():
+        document = _DOCUMENT
     try:
+        if document is not None:
+            around_section(document)  # what would be refused in the end is refused now
         machine, outcome = _measured(plan)
         tables = grids(outcome)
-        if document is not None or not quick:
-            write_section(document or _DOCUMENT, as_markdown(_command(), plan, machine, tables))
+        if document is not None:
+            write_section(document, as_markdown(_command(), plan, machine, tables))
     except FORESEEN as error:
         raise click.ClickException(explained(error)) from None
     if as_json:

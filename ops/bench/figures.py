@@ -195,9 +195,15 @@ def _lines(table: Grid) -> list[str]:
 
 def write_section(document: Path, section: str) -> None:
     """Replace what is between the marks of a document; raises `Refused` where they are missing."""
+    before, after = around_section(document)
+    document.write_text(f"{before}\n{section}\n{after}")
+
+
+def around_section(document: Path) -> tuple[str, str]:
+    """Give what stands before and after the section, marks included; raises `Refused` where they are missing."""
     text = document.read_text() if document.exists() else ""
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise Refused(f"{document.name} has no place for figures: the lines {_BEGIN.strip()} and {_END.strip()}")
-    document.write_text(f"{before}{begin}\n{section}\n{end}{after}")
+    return before + begin, end + after

@@ -49,7 +49,9 @@ class Meter:
         self._plan = plan
 
     def __enter__(self) -> Self:
-        self._load = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+        self._load = subprocess.Popen(  # noqa: S603 - our own program; it ends with its standard input
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         self._say(self._site.shop.text.encode())
         return self
 

@@ -122,10 +122,6 @@ class Site:
         if limit:
             asyncio.run(make_limit_tables(self.superuser_url(name)))
 
-    def drop_database(self, name: str) -> None:
-        """Drop a database."""
-        self._postgres.drop_database(name)
-
     def start_product(self, database: str, cards: int, processes: int) -> Server:
         """Start the vault on a database."""
         port = self._free_port()

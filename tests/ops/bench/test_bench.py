@@ -33,6 +33,14 @@ def test_a_tiny_run_measures_everything_and_writes_its_figures(tmp_path: Path) -
     assert all(f"| {route} |" in written for route in routes)
 
 
-@pytest.mark.parametrize("wrong", [["--sizes", "a"], ["--which", "everything"], ["--rounds", "0"]])
+def test_a_document_without_a_place_for_figures_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--document", str(tmp_path / "none.md")])
+    assert result.exit_code == 1
+    assert "no place for figures" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--sizes", "a"], ["--sizes", "1000,-5"], ["--cards", "10"], ["--which", "everything"], ["--rounds", "0"]]
+)
 def test_wrong_options_start_nothing(wrong: list[str]) -> None:
     assert CliRunner().invoke(main, wrong).exit_code == 2
