@@ -6,7 +6,13 @@ where an error is raised, and every code has a heading in `docs/problems.md`.
 
 from collections.abc import Mapping, Sequence
 
-from vault.errors import FieldProblem, RequestInvalid, Unavailable
+from vault.errors import Conflict, FieldProblem, RequestInvalid, Unavailable
+
+
+class CardNotAtGateway(Conflict):
+    """The client SDK can only be given a card that the gateway holds."""
+
+    code, title = "card_not_at_gateway", "The gateway does not hold this card"
 
 
 class RegionExcluded(RequestInvalid):
@@ -19,6 +25,12 @@ class CardDataRequired(RequestInvalid):
     """Something was asked for that needs a card number, and the vault never sees it."""
 
     code, title = "card_data_required", "This needs the card's data in the request"
+
+
+class SessionMandateRefused(RequestInvalid):
+    """The merchant's settings do not let a session be charged under a mandate."""
+
+    code, title = "session_mandate_refused", "Sessions are not charged under mandates here"
 
 
 class InstallmentsNotOffered(RequestInvalid):

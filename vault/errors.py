@@ -12,12 +12,13 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     │                   vault.mandate_errors: MandateEnded, MandateExpired, MandateNotStarted, MandateBusy,
     │                   MandateInterval; in vault.movement_errors: PaymentNotCancellable, AlreadyCaptured,
     │                   PaymentNotCapturable, CaptureAutomatic, CapturePending, CancellationPending,
-    │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured
+    │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured; in
+    │                   vault.asking_errors: CardNotAtGateway
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
     ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
     │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
-    │   in vault.asking_errors: RegionExcluded, CardDataRequired, InstallmentsNotOffered; in
+    │   in vault.asking_errors: RegionExcluded, CardDataRequired, SessionMandateRefused, InstallmentsNotOffered; in
     │   vault.movement_errors: CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded; in

@@ -40,6 +40,13 @@ class CardBrandSpelling(StrEnum):
     PLURAL = "selectedCardBrands"
 
 
+class SessionCardForm(StrEnum):
+    """Where a session for a client SDK names a stored card: the documentation has an older and a newer way."""
+
+    PAYMENT_METHOD_ID = "paymentMethodId"
+    SAVED_PAYMENT_METHODS = "savedPaymentMethods"
+
+
 class MerchantSettings(Wire):
     """A merchant's defaults, kept as JSON; everything may be absent."""
 
@@ -59,6 +66,8 @@ class MerchantSettings(Wire):
     charge_expired_cards: bool = True
     cavv_spelling: CavvSpelling = Field(default=CavvSpelling.CAVV)
     card_brand_spelling: CardBrandSpelling = Field(default=CardBrandSpelling.SINGULAR)
+    session_card_form: SessionCardForm = Field(default=SessionCardForm.PAYMENT_METHOD_ID)
+    session_mandates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from vault.directory import Account
 from vault.gateway.evidence import unknown_to_gateway
 from vault.logs import alarm, get_logger
 from vault.movement import Movement, MovementKind, MovementSeen, MovementStatus
-from vault.payment import Evidence, Payment, Source, Status
+from vault.payment import Channel, Evidence, Payment, Source, Status
 from vault.payments.bounds import lapsed, owed_back
 from vault.payments.cancelling import Canceller
 from vault.payments.moving import Moving
@@ -114,7 +114,8 @@ class Reconciler:
             return Evidence(Source.WORKER, Status.UNKNOWN)
         if not unknown_to_gateway(evidence):
             return replace(evidence, movements=(*evidence.movements, *self._not_sent(payment, evidence)))
-        if _never_seen(payment) and _well_after(payment.read_at, payment.send_deadline, self._pace.grace):
+        by_when = payment.expires_at if _awaits_its_buyer(payment) else payment.send_deadline
+        if _never_seen(payment) and _well_after(payment.read_at, by_when, self._pace.grace):
             return Evidence(Source.WORKER, Status.FAIL, not_sent=True)
         return Evidence(Source.WORKER, Status.UNKNOWN)
 
@@ -162,7 +163,13 @@ class Reconciler:
 
 
 def _never_seen(payment: Payment) -> bool:
-    return payment.gateway_payment_id is None and payment.status in {Status.CREATED, Status.UNKNOWN}
+    unsure = payment.status in {Status.CREATED, Status.UNKNOWN} or _awaits_its_buyer(payment)
+    return payment.gateway_payment_id is None and unsure
+
+
+def _awaits_its_buyer(payment: Payment) -> bool:
+    """Tell whether the gateway gave a session, in which no payment exists before the buyer makes one."""
+    return payment.channel is Channel.SESSION and payment.status is Status.PROCESSING
 
 
 def _expired(payment: Payment) -> bool:

@@ -29,6 +29,7 @@ from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.service import Payments
+from vault.payments.sessions import PaymentSessions
 from vault.payments.writing_ahead import Tools
 from vault.reconcile import Pace, Reconciler
 from vault.roles import APP
@@ -51,6 +52,7 @@ class Services:
     payments: Payments
     mandates: Mandates
     charging: Charging
+    sessions: PaymentSessions
     canceller: Canceller
     moving: Moving
     options: PaymentOptions
@@ -108,6 +110,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
     tools = _tools(settings, database, keyring, client)
     directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
     canceller = Canceller(database, directory, tools.sender, recorder)
+    charging = Charging(tools, canceller)
     lease = _LEASE_CALLS * settings.gateway_timeout
     pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
     return Services(
@@ -119,7 +122,8 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         cards=tools.cards,
         payments=Payments(tools),
         mandates=Mandates(tools),
-        charging=Charging(tools, canceller),
+        charging=charging,
+        sessions=PaymentSessions(tools, charging),
         canceller=canceller,
         moving=moving,
         options=PaymentOptions(database, directory, client),

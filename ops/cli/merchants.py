@@ -61,6 +61,16 @@ _OPTIONS = (
         type=click.Choice(["selectedCardBrand", "selectedCardBrands"]),
         help="How the gateway is told the brand that the buyer chose.",
     ),
+    click.option(
+        "--session-card-form",
+        type=click.Choice(["paymentMethodId", "savedPaymentMethods"]),
+        help="Where a session for a client SDK names a stored card.",
+    ),
+    click.option(
+        "--session-mandates",
+        type=click.Choice(["yes", "no"]),
+        help="Whether a session for a client SDK may be charged under a mandate.",
+    ),
 )
 
 

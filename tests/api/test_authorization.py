@@ -67,6 +67,9 @@ GUARDED: dict[tuple[str, str], Guarded] = {
         {"paymentAmount": {"currency": "BRL", "value": "60000"}},
         foreign=False,
     ),
+    ("POST", "/v1/payment-sessions"): Guarded(
+        "/v1/payment-sessions", Scope.PAYMENTS_WRITE, card_on_file(BUYER), foreign=False
+    ),
     ("GET", "/v1/payments"): Guarded("/v1/payments", Scope.PAYMENTS_READ, foreign=False),
 }
 # Routes that admit everybody, and why they may.

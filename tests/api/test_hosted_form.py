@@ -180,6 +180,13 @@ async def test_what_the_gateway_shows_of_a_card_is_what_is_known(
     assert (kept["status"], kept["lastFour"]) == ("ACTIVE", "1846")
 
 
+async def test_an_answer_at_once_stores_the_card_as_well(puppeteer: Installation, puppet: Puppet) -> None:
+    info = {"cardToken": TOKEN, "lastFour": "1846", "networkTransactionId": "N1B2C3D4E5F6G7H"}
+    puppet.says("pay", {"result": SUCCESS, "paymentResultInfo": info})
+    view = await paid(puppeteer, hosted())
+    assert (view["paymentStatus"], view["card"]["lastFour"]) == ("SUCCESS", "1846")
+
+
 async def test_a_token_without_its_last_digits_is_no_card(
     puppeteer: Installation, puppet: Puppet, blueprint: Blueprint, sql: Sql
 ) -> None:

@@ -31,6 +31,7 @@ REVEALS = {
     "vault/payments/drafting.py:Drafter._waiting",
     "vault/keeping.py:Keeper._seal",
     "vault/keeping.py:Keeper._token_prints",
+    "vault/payments/sessions.py:PaymentSessions._opened",
     "vault/payments/writing_ahead.py:WriteAhead._opened",
 }
 DOCSTRING = '"""What this is for.\n\nIt refuses to know the rest.\n"""\n'

@@ -28,6 +28,7 @@ class EventType(StrEnum):
     MANDATE_EXPIRED = "mandate.expired"
     PAYMENT_CREATED = "payment.created"
     PAYMENT_CHANGED = "payment.changed"
+    PAYMENT_SESSION_OPENED = "payment.session_opened"
     PAYMENT_CANCEL_REQUESTED = "payment.cancel_requested"
     PAYMENT_CANCEL_REFUSED = "payment.cancel_refused"
     AUTHORISATION_EXPIRED = "payment.authorisation_expired"

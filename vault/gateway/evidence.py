@@ -7,6 +7,9 @@ as text and never guessed at; a message that names another payment or another am
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
+from keys.sealed import Plaintext
 from vault.card import CardDataInvalid, CardToken
 from vault.gateway.json_text import json_object
 from vault.gateway.movement_evidence import reported_movements
@@ -25,6 +28,7 @@ _STATUS_OF_INQUIRY = {
 }
 ORDER_NOT_EXIST = "ORDER_NOT_EXIST"
 IN_PROCESS = "PAYMENT_IN_PROCESS"
+_LONGEST_SESSION_DATA = 16_384  # four times what the documentation allows
 
 
 def read_pay(body: Mapping[str, Any], payment: Payment) -> Evidence:
@@ -36,6 +40,25 @@ def read_pay(body: Mapping[str, Any], payment: Payment) -> Evidence:
     if result.status == "U" and result.code == IN_PROCESS:
         status = Status.PROCESSING
     return _evidence(body, payment, Source.ANSWER, status, result)
+
+
+def read_session(body: Mapping[str, Any], _payment: Payment) -> Evidence:
+    """Say what the answer to `createPaymentSession` is evidence of (antom-api.md 2.7): no payment, but a way to one.
+
+    It names no payment. Without what opens the session nobody can pay in it, and an inquiry will tell that nobody did.
+    """
+    result, data = result_of(body), text(body.get("paymentSessionData"), _LONGEST_SESSION_DATA)
+    if result is not None and result.status == "F":
+        return Evidence(Source.ANSWER, Status.FAIL, result)
+    if result is None or result.status != "S" or data is None:
+        return Evidence(Source.ANSWER, Status.UNKNOWN)
+    session = {
+        "paymentSessionData": data,
+        "paymentSessionId": text(body.get("paymentSessionId"), 64),
+        "paymentSessionExpiryTime": moment(body.get("paymentSessionExpiryTime")),
+        "normalUrl": text(body.get("normalUrl"), 2048),
+    }
+    return Evidence(Source.ANSWER, Status.PROCESSING, session=Plaintext(orjson.dumps(session)))
 
 
 def read_inquiry(body: Mapping[str, Any], payment: Payment) -> Evidence | None:

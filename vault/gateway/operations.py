@@ -31,6 +31,7 @@ class Operation(StrEnum):
     CAPTURE = "capture", "/ams/api/v1/payments/capture"
     REFUND = "refund", "/ams/api/v1/payments/refund"
     INQUIRY_REFUND = "inquiryRefund", "/ams/api/v1/payments/inquiryRefund"
+    CREATE_PAYMENT_SESSION = "createPaymentSession", "/ams/api/v1/payments/createPaymentSession"
 
 
 def wire_path(operation: Operation, *, client_id: str) -> str:

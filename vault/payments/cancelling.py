@@ -18,6 +18,8 @@ from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.result import Result
 from vault.store import alarms, audit, inquiries, payments
+from vault.store.waiting import WITH_PAYMENTS
+from vault.stored_card import SecretKind
 
 _log = get_logger(__name__)
 _NO_SUCH_ORDER = "ORDER_NOT_EXIST"
@@ -53,6 +55,7 @@ class Canceller:
             if payment.cancel_requested_at is None and payment.status is not Status.CANCELLED:
                 payment = replace(payment, cancel_requested_at=payment.read_at)
                 await payments.save(transaction, payment)
+                await WITH_PAYMENTS.drop(transaction, payment.merchant_id, [payment.id], {SecretKind.SESSION})
                 event = Event(EventType.PAYMENT_CANCEL_REQUESTED, origin, payment.merchant_id, (payment.id,))
                 await audit.append(transaction, event)
                 if payment.status is not Status.CREATED:

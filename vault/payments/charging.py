@@ -19,20 +19,21 @@ from vault.payment import Payment
 from vault.payments.cancelling import Canceller
 from vault.payments.drafting import Asked, amount_of
 from vault.payments.service import REPEATS, check_usable
-from vault.payments.writing_ahead import Paid, Tools, WriteAhead, credential_of
+from vault.payments.writing_ahead import Paid, Prepared, Tools, WriteAhead, credential_of
 from vault.store import cards, drafts, mandates, payments
 from vault.store.drafts import Begun, Draft
 from vault.stored_card import CardStatus, StoredCard
 from vault.wire.mandates import MandatePaymentRequest
+from vault.wire.requests import PaymentRequest
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     """A charge that is asked for, with everything that stays the same when it has to be drafted again."""
 
     account: Account
     asked: Asked
-    request: MandatePaymentRequest
+    request: PaymentRequest
     charge: Charge
     deadline: Deadline
 
@@ -58,15 +59,17 @@ class Charging:
         if known is not None:
             return known
         charge = Charge(amount_of(request.payment_amount), request.recurring_type)
-        wanted = _Wanted(account, asked, request, charge, Deadline.after(self._tools.sender_seconds))
+        wanted = Wanted(account, asked, request, charge, Deadline.after(self._tools.sender_seconds))
         for _ in range(REPEATS):
-            paid = await self._attempt(mandate_id, wanted)
+            ready = await self.prepare(mandate_id, wanted)
+            call = (account, ready.call, wanted.deadline)
+            paid = await self._ahead.write_and_send(asked, ready.draft, call, ready.begin)
             if paid is not None:
                 return paid if paid.replayed else Paid(await self._unanswerable(wanted, paid.payment), replayed=False)
         raise Overloaded
 
-    async def _attempt(self, mandate_id: str, wanted: _Wanted) -> Paid | None:
-        """Draft, check, write and send once; None when it has to be drafted again."""
+    async def prepare(self, mandate_id: str, wanted: Wanted) -> Prepared:
+        """Check and draft a charge; it is checked again, under locks, as it is written."""
         caller, request, merchant = wanted.asked.caller, wanted.request, wanted.account.merchant
         async with self._tools.database.session() as session:
             mandate = await mandates.find(session, caller.merchant_id, mandate_id)
@@ -91,7 +94,7 @@ class Charging:
         async def begin(draft: Draft, event: Event) -> Begun | None:
             return await self._begin(mandate, wanted.charge, draft, event)
 
-        return await self._ahead.write_and_send(wanted.asked, draft, (wanted.account, call, wanted.deadline), begin)
+        return Prepared(draft, call, begin)
 
     async def _begin(self, mandate: Mandate, charge: Charge, draft: Draft, event: Event) -> Begun | None:
         """Check and write in one transaction. Locks go from the card to the mandate, as where a card is deleted."""
@@ -103,7 +106,7 @@ class Charging:
             check_charge(locked, charge, await mandates.charges(transaction, locked))
             return await drafts.begin(transaction, draft, event)
 
-    async def _unanswerable(self, wanted: _Wanted, payment: Payment) -> Payment:
+    async def _unanswerable(self, wanted: Wanted, payment: Payment) -> Payment:
         """Cancel at once what wants a buyer who is not there; what cannot be done now is left to the worker."""
         if payment.cancel_requested_at is None or not payment.nobody_there:
             return payment
@@ -112,7 +115,7 @@ class Charging:
             return await payments.find(session, payment.merchant_id, payment.id) or payment
 
 
-def _check_card(card: StoredCard, request: MandatePaymentRequest, merchant: Merchant) -> None:
+def _check_card(card: StoredCard, request: PaymentRequest, merchant: Merchant) -> None:
     check_usable(card, request)
     if card.status is CardStatus.EXPIRED and not merchant.settings.charge_expired_cards:
         raise CardExpired

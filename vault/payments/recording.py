@@ -7,13 +7,13 @@ about; a payment that is not resolved stays on the schedule (design section 3).
 from dataclasses import replace
 from typing import Final
 
-from keys.keyring import Keyring
+from keys.keyring import Envelope, Keyring, Purpose
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
 from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
-from vault.payment import Evidence, Payment, Source, Status, StoreState, Verdict, judge
+from vault.payment import Channel, Evidence, Payment, Source, Status, StoreState, Verdict, judge
 from vault.payments.bounds import lapsed
 from vault.payments.keeping import keepable_of, kept
 from vault.payments.settling import settle
@@ -21,6 +21,7 @@ from vault.payments.teaching import learn
 from vault.payments.transitions import advanced, changed, unresolved
 from vault.store import alarms, audit, inquiries, payments
 from vault.store.waiting import WITH_PAYMENTS
+from vault.stored_card import SecretKind
 
 _log = get_logger(__name__)
 _REPEATS: Final = 6
@@ -37,6 +38,7 @@ class Recorder:
 
     def __init__(self, database: Database, keyring: Keyring, *, first_inquiry_seconds: float) -> None:
         self._database = database
+        self._keyring = keyring
         self._keeper = Keeper(database, keyring)
         self._first_inquiry = first_inquiry_seconds
 
@@ -48,10 +50,12 @@ class Recorder:
         for _ in range(_REPEATS):
             keepable = keepable_of(payment, evidence) if evidence.bound else None
             plan = await self._keeper.plan(keepable, origin) if keepable else None
+            opening = await self._sealed_opening(payment, evidence)
             try:
                 async with self._database.transaction() as transaction:
                     payment = await payments.lock(transaction, payment.merchant_id, payment.id)
                     payment = await self._write(transaction, payment, evidence, plan, origin)
+                    await self._put_opening(transaction, payment, opening, origin)
             except PlanOutdated:
                 async with self._database.session() as session:
                     payment = await payments.find(session, payment.merchant_id, payment.id) or payment
@@ -62,13 +66,32 @@ class Recorder:
     async def _settled(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment | None:
         """Record an answer from which nothing follows, if nobody touched the payment since it was written ahead."""
         success = evidence.source is Source.ANSWER and evidence.status is Status.SUCCESS and evidence.bound
-        if not success or evidence.movements or payment.status is not Status.CREATED or payment.store_card is not None:
+        stores = payment.store_card is not None or evidence.token is not None
+        if not success or evidence.movements or payment.status is not Status.CREATED or stores:
             return None
         after = advanced(payment, evidence, Verdict.ADVANCE)
         event = _change_event(payment, after, evidence, origin)
         seconds = self._first_inquiry if unresolved(after) else None
         async with self._database.session() as session:
             return await payments.settle(session, payment, after, event, seconds)
+
+    async def _sealed_opening(self, payment: Payment, evidence: Evidence) -> dict[SecretKind, Envelope]:
+        """Seal what opens a session, so that a repeat of the request can be given it."""
+        if evidence.session is None:
+            return {}
+        location = WITH_PAYMENTS.location(payment.merchant_id, payment.id, SecretKind.SESSION)
+        return {SecretKind.SESSION: await self._keyring.seal(Purpose.CARD, evidence.session, location)}
+
+    async def _put_opening(
+        self, transaction: Transaction, payment: Payment, opening: dict[SecretKind, Envelope], origin: Origin
+    ) -> None:
+        if not opening or payment.status is not Status.PROCESSING or payment.cancel_requested_at is not None:
+            return
+        if not await WITH_PAYMENTS.put(transaction, payment.merchant_id, payment.id, opening):
+            self._keyring.forget(payment.merchant_id, Purpose.CARD)
+            raise PlanOutdated
+        event = Event(EventType.PAYMENT_SESSION_OPENED, origin, payment.merchant_id, (payment.id,))
+        await audit.append(transaction, event)
 
     async def abandon(self, payment: Payment, origin: Origin) -> None:
         """Wait no longer for what a final payment still lacks; what was sealed for its card is deleted."""
@@ -101,8 +124,7 @@ class Recorder:
         after = advanced(before, evidence, verdict)
         if verdict in {Verdict.ADVANCE, Verdict.ENRICH}:
             after = await self._keep(transaction, after, evidence, plan, origin)
-        if after.store_state is StoreState.DROPPED and before.store_state is StoreState.PENDING:
-            await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id])
+        await _drop_what_waits_no_more(transaction, before, after)
         wrong = verdict in _ALARMING
         if verdict is not Verdict.UNBOUND and evidence.movements:
             settled = await settle(transaction, after, evidence, origin)
@@ -144,6 +166,14 @@ class Recorder:
             await inquiries.hasten(transaction, after.merchant_id, after.id)
         elif (before.status is not after.status or evidence.movements) and not asked:
             await inquiries.schedule(transaction, after.merchant_id, after.id, self._first_inquiry)
+
+
+async def _drop_what_waits_no_more(transaction: Transaction, before: Payment, after: Payment) -> None:
+    """Delete what was sealed for a card that will not be kept, and for a session in which nobody can pay any more."""
+    if after.store_state is StoreState.DROPPED and before.store_state is StoreState.PENDING:
+        await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id])
+    if after.channel is Channel.SESSION and after.status.final and not before.status.final:
+        await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id], {SecretKind.SESSION})
 
 
 def _change_event(before: Payment, after: Payment, evidence: Evidence, origin: Origin) -> Event:

@@ -1,7 +1,8 @@
 """One call to the gateway about a payment, with whatever happens turned into evidence.
 
-It refuses to know rows. Invariants: `pay`, `capture` and `refund` are sent at most once and never by themselves again;
-a call that was certainly not sent says so, every other failure leaves the outcome unknown (design section 3).
+It refuses to know rows. Invariants: what begins a payment, captures or refunds it is sent at most once and never by
+itself again; a call that was certainly not sent says so, every other failure leaves the outcome unknown (design section
+3).
 """
 
 from collections.abc import Mapping
@@ -10,11 +11,12 @@ from typing import Any, Final
 from vault.directory import Account
 from vault.gateway.client import GatewayClient
 from vault.gateway.errors import GatewayError, NotSent, OutcomeUnknown
-from vault.gateway.evidence import read_cancel, read_inquiry, read_pay
+from vault.gateway.evidence import read_cancel, read_inquiry, read_pay, read_session
 from vault.gateway.limits import Deadline
 from vault.gateway.messages import cancel_body, inquiry_body, refund_inquiry_body
 from vault.gateway.movement_evidence import read_movement, read_refund_inquiry
 from vault.gateway.operations import Operation
+from vault.gateway.session_messages import Outgoing
 from vault.gateway.values import result_of
 from vault.logs import get_logger
 from vault.movement import Movement, MovementSeen, MovementStatus
@@ -31,17 +33,18 @@ class Sender:
     def __init__(self, client: GatewayClient) -> None:
         self._client = client
 
-    async def pay(self, account: Account, payment: Payment, body: Mapping[str, Any], deadline: Deadline) -> Evidence:
-        """Send `pay` before its deadline, once, and give what came of it."""
+    async def send(self, account: Account, payment: Payment, what: Outgoing, deadline: Deadline) -> Evidence:
+        """Send what begins a payment before its deadline, once, and give what came of it."""
         try:
-            answer = await self._client.call(account.credentials, Operation.PAY, body, deadline)
+            answer = await self._client.call(account.credentials, what.operation, what.body, deadline)
         except NotSent as error:
-            _warn(payment, Operation.PAY, error)
+            _warn(payment, what.operation, error)
             return Evidence(Source.SENDER, Status.FAIL, not_sent=True)
         except OutcomeUnknown as error:
-            _warn(payment, Operation.PAY, error)
+            _warn(payment, what.operation, error)
             return Evidence(Source.SENDER, Status.UNKNOWN)
-        return read_pay(answer.body, payment)
+        read = read_session if what.operation is Operation.CREATE_PAYMENT_SESSION else read_pay
+        return read(answer.body, payment)
 
     async def move(
         self, account: Account, payment: Payment, movement: Movement, body: Mapping[str, Any], deadline: Deadline

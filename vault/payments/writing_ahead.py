@@ -23,7 +23,8 @@ from vault.db import Database
 from vault.directory import Account, Directory
 from vault.errors import FieldCode, FieldProblem, IdempotencyConflict, InProgress, RequestInvalid
 from vault.gateway.limits import Deadline
-from vault.gateway.messages import Instrument, PayCall, SealedInstrument, TokenInstrument, pay_body
+from vault.gateway.messages import Instrument, PayCall, SealedInstrument, TokenInstrument
+from vault.gateway.session_messages import Call, outgoing
 from vault.opening import Opener
 from vault.payment import Credential, Payment, Status
 from vault.payments.drafting import Asked, Drafter
@@ -46,6 +47,15 @@ class Paid:
     payment: Payment
     replayed: bool
     card: StoredCard | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A payment that is ready to be written and sent; `begin` where something has to be looked at as it is written."""
+
+    draft: Draft
+    call: PayCall
+    begin: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +112,16 @@ class WriteAhead:
         self,
         asked: Asked,
         draft: Draft,
-        call: tuple[Account, PayCall, Deadline],
+        call: tuple[Account, Call, Deadline],
         begin: Beginning | None = None,
     ) -> Paid | None:
         """Write the draft, send the call, record the answer; None when it has to be drafted again."""
         account, wanted, deadline = call
-        body = pay_body(wanted)
+        what = outgoing(wanted)
         begun = await self._begin(asked, draft, begin or self._alone)
         if begun is None or begun.replayed:
             return begun
-        evidence = await self._tools.sender.pay(account, begun.payment, body, deadline)
+        evidence = await self._tools.sender.send(account, begun.payment, what, deadline)
         payment = await self._tools.recorder.record(begun.payment, evidence, asked.caller.origin)
         return Paid(payment, replayed=False)
 

@@ -3,13 +3,17 @@
 It refuses to know where it goes. Invariant: what was dropped is deleted, ciphertext included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from keys.keyring import Location
+from keys.keyring import Envelope, Location
 from vault.db import Session, Transaction
+from vault.store.cards import secret_arrays
+from vault.store.columns import keys_active
 from vault.stored_card import SecretKind
+
+_ALL_KINDS: Final = frozenset(SecretKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,37 @@ class Waiting:
         )
         return {SecretKind(row["kind"]): row["envelope"] for row in rows}
 
-    async def drop(self, transaction: Transaction, merchant_id: str, owner_ids: Sequence[str]) -> None:
+    async def put(
+        self, transaction: Transaction, merchant_id: str, owner_id: str, secrets: Mapping[SecretKind, Envelope]
+    ) -> bool:
+        """Add what is to wait; False, and nothing done, when a key is no longer active."""
+        kinds, envelopes, key_ids = secret_arrays(secrets)
+        put = await transaction.rows(
+            f"insert into vault.{self.table} (merchant_id, {self.column}, kind, envelope, key_id) "
+            "select $1, $2, s.kind, s.envelope, s.key_id "
+            "from unnest($3::text[], $4::bytea[], $5::bytea[]) as s(kind, envelope, key_id) "
+            f"where {keys_active('$5')} returning kind",
+            merchant_id,
+            owner_id,
+            kinds,
+            envelopes,
+            key_ids,
+        )
+        return len(put) == len(kinds)
+
+    async def drop(
+        self,
+        transaction: Transaction,
+        merchant_id: str,
+        owner_ids: Sequence[str],
+        kinds: Collection[SecretKind] = _ALL_KINDS,
+    ) -> None:
         """Delete what waited, ciphertext included."""
         await transaction.rows(
-            f"delete from vault.{self.table} where merchant_id = $1 and {self.column} = any($2)",
+            f"delete from vault.{self.table} where merchant_id = $1 and {self.column} = any($2) and kind = any($3)",
             merchant_id,
             list(owner_ids),
+            list(kinds),
         )
 
 

@@ -105,6 +105,12 @@ def test_the_gateways_spellings_are_settings_of_the_merchant(desk: Desk, merchan
     assert (kept["cavvSpelling"], kept["cardBrandSpelling"]) == ("caav", "selectedCardBrands")
 
 
+def test_how_sessions_are_opened_is_a_setting_of_the_merchant(desk: Desk, merchant_id: str) -> None:
+    options = ("--session-card-form", "savedPaymentMethods", "--session-mandates", "yes")
+    kept = desk.data("merchants", "update", merchant_id, *options)["settings"]
+    assert (kept["sessionCardForm"], kept["sessionMandates"]) == ("savedPaymentMethods", True)
+
+
 def test_a_merchant_can_be_disabled_and_enabled(desk: Desk, merchant_id: str) -> None:
     assert desk.data("merchants", "disable", merchant_id)["status"] == "DISABLED"
     assert desk.data("merchants", "update", merchant_id, "--name", "Still")["status"] == "DISABLED"
