@@ -12,6 +12,7 @@ def test_operations_are_called_what_the_gateway_calls_them() -> None:
         "capture": "/ams/api/v1/payments/capture",
         "refund": "/ams/api/v1/payments/refund",
         "inquiryRefund": "/ams/api/v1/payments/inquiryRefund",
+        "createPaymentSession": "/ams/api/v1/payments/createPaymentSession",
     }
 
 
