@@ -77,7 +77,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             allow_plain_http=not settings.in_production,
         )
         async with client:
-            yield _assemble(settings, _tools(settings, database, keyring, client))
+            yield _assemble(settings, database, keyring, client)
     finally:
         await database.close()
 
