@@ -7,14 +7,12 @@ fields that are named here are taken, each in a bounded and known form.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from vault.gateway.values import amount_of
 from vault.installments import Plan
 from vault.merchant import MerchantSettings
-from vault.money import Amount, AmountInvalid
 from vault.wire.options import PaymentOptionsRequest
-
-Value = TypeVar("Value")
 
 _DEFAULTED: Final = ("env", "settlement_strategy", "merchant_region")
 _ASKED: Final = (
@@ -95,7 +93,7 @@ def _option(raw: Mapping[str, Any]) -> Option:
 def _plans(raw: object) -> Iterator[Plan]:
     for entry in _objects(raw):
         number = _NUMBER.fullmatch(str(entry.get("installmentNum")))
-        least, most = _amount(entry.get("minInstallmentAmount")), _amount(entry.get("maxInstallmentAmount"))
+        least, most = amount_of(entry.get("minInstallmentAmount")), amount_of(entry.get("maxInstallmentAmount"))
         if number is not None and least is not None and most is not None:
             enabled = _flag(entry.get("enabled")) is not False
             interval = _text(entry, "interval", _CODE) or "MONTH"
@@ -129,11 +127,3 @@ def _texts(raw: object, form: re.Pattern[str]) -> tuple[str, ...]:
 
 def _flag(value: object) -> bool | None:
     return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, bool | str) else None
-
-
-def _amount(raw: object) -> Amount | None:
-    fields = _object(raw)
-    try:
-        return Amount(str(fields.get("currency")), str(fields.get("value")))
-    except AmountInvalid:
-        return None

@@ -19,7 +19,7 @@ from vault.merchant import Merchant, RegionPolicy
 from vault.payments.drafting import amount_of
 from vault.rules.regions import Feature, excludes
 from vault.store import offers, payments
-from vault.stored_card import StoredCard
+from vault.stored_card import NO_CHOICE, StoredCard
 from vault.wire.requests import PaymentRequest
 
 _log = get_logger(__name__)
@@ -72,7 +72,7 @@ class Preconditions:
 
     async def _region(self, request: PaymentRequest, card: StoredCard | None, mandate: Mandate | None) -> str | None:
         """Give the region whose network the card is processed in: what is asked for now, else what is known of it."""
-        chosen = request.choice or (card.choice if card else request.choice)
+        chosen = request.choice or (card.choice if card else NO_CHOICE)
         if card is None or chosen.region is not None:
             return chosen.region
         if mandate is not None and mandate.region is not None:
