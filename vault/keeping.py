@@ -120,6 +120,28 @@ class Keeper:
         await keepable.waiting.drop(transaction, keepable.merchant_id, [keepable.owner_id])
         return True
 
+    async def sealed_opening(
+        self, waiting: Waiting, merchant_id: str, owner_id: str, opening: Plaintext | None
+    ) -> dict[SecretKind, Envelope]:
+        """Seal what opens a session, so that a repeat of the request for it can be given it."""
+        if opening is None:
+            return {}
+        location = waiting.location(merchant_id, owner_id, SecretKind.SESSION)
+        return {SecretKind.SESSION: await self._keyring.seal(Purpose.CARD, opening, location)}
+
+    async def put_opening(
+        self,
+        transaction: Transaction,
+        waiting: Waiting,
+        owner: tuple[str, str],
+        opening: dict[SecretKind, Envelope],
+    ) -> None:
+        """Let what opens a session wait with its owner (merchant and id); raises `PlanOutdated`."""
+        merchant_id, owner_id = owner
+        if not await waiting.put(transaction, merchant_id, owner_id, opening):
+            self._keyring.forget(merchant_id, Purpose.CARD)
+            raise PlanOutdated
+
     async def _create(self, transaction: Transaction, plan: KeepingPlan, origin: Origin) -> None:
         keepable = plan.keepable
         new = NewCard(

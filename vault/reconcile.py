@@ -5,7 +5,7 @@ only when the gateway does not know it well after its sender had to stop; nothin
 an authorisation that came too late and was captured before it could be voided is refunded.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from vault.directory import Account
 from vault.gateway.evidence import unknown_to_gateway
 from vault.logs import alarm, get_logger
 from vault.movement import Movement, MovementKind, MovementSeen, MovementStatus
+from vault.pace import Pace, well_after
 from vault.payment import Channel, Evidence, Payment, Source, Status
 from vault.payments.bounds import lapsed, owed_back
 from vault.payments.cancelling import Canceller
@@ -28,20 +29,6 @@ WORKER: Final = Origin(ActorKind.WORKER, "reconcile")
 _HOURLY: Final = 3600.0
 _GIVE_UP_AFTER: Final = timedelta(hours=24)
 _FOLLOW_UPS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How patient reconciliation is, in seconds."""
-
-    first: float
-    longest: float
-    grace: float
-    lease: float = 60.0
-
-    def wait(self, attempts: int) -> float:
-        """Give the backoff after that many inquiries."""
-        return float(min(self.longest, self.first * 2 ** min(attempts, 20)))
 
 
 class Reconciler:
@@ -65,7 +52,7 @@ class Reconciler:
     async def resolve(self, due: Due) -> Payment | None:
         """Do what is due for one payment and say when to look again; gives the payment as it stands then."""
         async with self._database.session() as session:
-            payment = await payments.find(session, due.merchant_id, due.payment_id)
+            payment = await payments.find(session, due.merchant_id, due.object_id)
         if payment is None:
             return None
         if payment.status is Status.CREATED and payment.read_at < payment.send_deadline:
@@ -106,7 +93,7 @@ class Reconciler:
         """Tell whether a movement that the gateway does not know by now was not sent."""
         deadline = movement.send_deadline
         named = movement.gateway_id is not None
-        return not named and deadline is not None and _well_after(payment.read_at, deadline, self._pace.grace)
+        return not named and deadline is not None and well_after(payment.read_at, deadline, self._pace.grace)
 
     def _read(self, payment: Payment, evidence: Evidence | None) -> Evidence:
         """Give what an inquiry means by now: the gateway may not know a payment because it is still on its way."""
@@ -115,7 +102,7 @@ class Reconciler:
         if not unknown_to_gateway(evidence):
             return replace(evidence, movements=(*evidence.movements, *self._not_sent(payment, evidence)))
         by_when = payment.expires_at if _awaits_its_buyer(payment) else payment.send_deadline
-        if _never_seen(payment) and _well_after(payment.read_at, by_when, self._pace.grace):
+        if _never_seen(payment) and well_after(payment.read_at, by_when, self._pace.grace):
             return Evidence(Source.WORKER, Status.FAIL, not_sent=True)
         return Evidence(Source.WORKER, Status.UNKNOWN)
 
@@ -174,7 +161,3 @@ def _awaits_its_buyer(payment: Payment) -> bool:
 
 def _expired(payment: Payment) -> bool:
     return not payment.status.final and payment.read_at > payment.expires_at
-
-
-def _well_after(moment: datetime, deadline: datetime, grace: float) -> bool:
-    return moment > deadline + timedelta(seconds=grace)

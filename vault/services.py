@@ -20,6 +20,7 @@ from vault.gateway.limits import Timeouts
 from vault.mandates import Mandates
 from vault.notifications import Notifications
 from vault.orphans import Orphans
+from vault.pace import Pace
 from vault.payment_options import PaymentOptions
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
@@ -31,7 +32,7 @@ from vault.payments.sending import Sender
 from vault.payments.service import Payments
 from vault.payments.sessions import PaymentSessions
 from vault.payments.writing_ahead import Tools
-from vault.reconcile import Pace, Reconciler
+from vault.reconcile import Reconciler
 from vault.roles import APP
 from vault.settings import Settings
 

@@ -466,8 +466,8 @@ async def test_a_card_deleted_meanwhile_is_still_what_was_paid_with(vault: Insta
 async def test_a_key_that_retires_meanwhile_does_not_seal_the_session(
     vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = vault.services.payments._tools.recorder
-    seal, fresh = recorder._sealed_opening, list[bytes]()
+    keeper = vault.services.payments._tools.recorder._keeper
+    seal, fresh = keeper.sealed_opening, list[bytes]()
 
     async def sealed(*arguments: Any) -> Any:
         made = await seal(*arguments)
@@ -475,7 +475,7 @@ async def test_a_key_that_retires_meanwhile_does_not_seal_the_session(
             fresh.append(await rotate(vault, sql, Purpose.CARD))
         return made
 
-    monkeypatch.setattr(recorder, "_sealed_opening", sealed)
+    monkeypatch.setattr(keeper, "sealed_opening", sealed)
     assert (await opened(vault))["paymentSessionData"]
     assert await sql.value("select key_id from vault.payment_secret") == fresh[0]
 

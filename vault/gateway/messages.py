@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, assert_never
 
 from vault.card import CardToken, Cvv, Expiry, Pan
+from vault.gateway.card_messages import authentication, code, extra_verification, present, typed_card
 from vault.merchant import MerchantSettings
 from vault.movement import Movement, MovementKind
 from vault.payment import Payment
@@ -88,16 +89,12 @@ def pay_body(call: PayCall) -> dict[str, Any]:
         "paymentRequestId": request.payment_request_id,
         "paymentAmount": request.payment_amount.wire(),
         "order": _order(call),
-        "paymentFactor": {"isAuthorization": True, **_present(captureMode=request.capture_mode)},
+        "paymentFactor": {"isAuthorization": True, **present(captureMode=request.capture_mode)},
         "paymentMethod": _method(call),
         "paymentNotifyUrl": call.notify_url,
     }
     defaults = call.defaults.wire(*_DEFAULTED)
     return body | defaults | request.wire(*_DEFAULTED, *_PASSED_THROUGH)
-
-
-def _present(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _order(call: PayCall) -> dict[str, Any]:
@@ -111,13 +108,13 @@ def _order(call: PayCall) -> dict[str, Any]:
 def _method(call: PayCall) -> dict[str, Any]:
     sent = call.request
     details: dict[str, Any] = {
-        **_authentication(sent, call.defaults),
-        **_present(
+        **authentication(sent, call.defaults),
+        **present(
             **{call.defaults.card_brand_spelling: call.choice.brand},
             paymentMethodRegion=call.choice.region,
             billingAddress=sent.billing_address and sent.billing_address.wire(),
         ),
-        **_extra_verification(sent),
+        **extra_verification(sent.extra_verification),
     }
     method: dict[str, Any] = {"paymentMethodType": "CARD"}
     if isinstance(call.instrument, TokenInstrument):
@@ -133,15 +130,15 @@ def _card_details(instrument: Instrument, details: dict[str, Any]) -> dict[str, 
     """Add what is paid with; what the request says of the address outranks what is sealed with the card."""
     match instrument:
         case NewCardInstrument(card=card, tokenize=tokenize):
-            details |= {"cardNo": card.card_no.reveal(), "isCardOnFile": False, **_typed_card(card)}
-            return details | _tokenized(tokenize=tokenize) | _code(card.cvv)
+            details |= {"cardNo": card.card_no.reveal(), "isCardOnFile": False, **typed_card(card)}
+            return details | _tokenized(tokenize=tokenize) | code(card.cvv)
         case PageInstrument(tokenize=tokenize):
             return details | {"isCardOnFile": False} | _tokenized(tokenize=tokenize)
         case TokenInstrument(cvv=cvv):
-            return details | {"isCardOnFile": True} | _code(cvv)
+            return details | {"isCardOnFile": True} | code(cvv)
         case SealedInstrument(cvv=cvv) as sealed:
             details = {**_sealed_profile(sealed), **details, "cardNo": sealed.pan.reveal(), "isCardOnFile": True}
-            return details | _code(cvv)
+            return details | code(cvv)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -150,49 +147,12 @@ def _tokenized(*, tokenize: bool) -> dict[str, Any]:
     return {"tokenize": True} if tokenize else {}
 
 
-def _code(cvv: Cvv | None) -> dict[str, Any]:
-    return {} if cvv is None else {"cvv": cvv.reveal()}
-
-
-def _authentication(request: PaymentRequest, defaults: MerchantSettings) -> dict[str, Any]:
-    """Give the flags as they came, or the merchant's own 3-D Secure, beside which the gateway must do none (5.6)."""
-    if request.mpi_data is None:
-        return _present(
-            is3DSAuthentication=request.is_3ds_authentication,
-            enableAuthenticationUpgrade=request.enable_authentication_upgrade,
-        )
-    own = request.mpi_data.wire()
-    own[defaults.cavv_spelling] = own.pop("cavv")
-    return {"is3DSAuthentication": False, "enableAuthenticationUpgrade": False, "mpiData": own}
-
-
-def _typed_card(card: CardField) -> dict[str, Any]:
-    return {
-        "expiryMonth": card.expiry_month,
-        "expiryYear": card.expiry_year,
-        **_present(cardholderName=card.cardholder_name and card.cardholder_name.wire()),
-    }
-
-
 def _sealed_profile(sealed: SealedInstrument) -> dict[str, Any]:
     return {
         "expiryMonth": sealed.expiry.month_text,
         "expiryYear": sealed.expiry.year_text,
-        **_present(cardholderName=sealed.cardholder_name, billingAddress=sealed.billing_address),
+        **present(cardholderName=sealed.cardholder_name, billingAddress=sealed.billing_address),
     }
-
-
-def _extra_verification(request: PaymentRequest) -> dict[str, Any]:
-    extra = request.extra_verification
-    if extra is None:
-        return {}
-    return _present(
-        cpf=extra.cpf and "".join(character for character in extra.cpf if character.isalnum()),
-        payerEmail=extra.payer_email,
-        dateOfBirth=extra.date_of_birth,
-        businessNo=extra.business_no,
-        cardPasswordDigest=extra.card_password_digest and extra.card_password_digest.reveal(),
-    )
 
 
 def inquiry_body(payment: Payment) -> dict[str, Any]:

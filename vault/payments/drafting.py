@@ -50,14 +50,6 @@ def amount_of(sent: AmountField, pointer: str = "/paymentAmount") -> Amount:
     raise RequestInvalid(errors=[FieldProblem(f"{pointer}/{member}", code)])
 
 
-def _authentication_of(request: PaymentRequest) -> dict[str, Any] | None:
-    """Give what is kept of the authentication that was asked for or brought along; never its secret value (SCA-3)."""
-    asked: dict[str, Any] = {"requested": True} if request.is_3ds_authentication else {}
-    if request.mpi_data is not None:
-        asked["mpi"] = request.mpi_data.wire("three_ds_version", "eci", "ds_transaction_id")
-    return asked or None
-
-
 class Drafter:
     """Makes drafts."""
 
@@ -125,7 +117,7 @@ class Drafter:
             "metadata": request.metadata,
             "sender_seconds": self._sender_seconds,
             "expires_at": request.payment_expiry_time,
-            "authentication": _authentication_of(request),
+            "authentication": request.authentication,
         }
 
     async def _waiting(

@@ -7,7 +7,7 @@ about; a payment that is not resolved stays on the schedule (design section 3).
 from dataclasses import replace
 from typing import Final
 
-from keys.keyring import Envelope, Keyring, Purpose
+from keys.keyring import Envelope, Keyring
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
@@ -38,7 +38,6 @@ class Recorder:
 
     def __init__(self, database: Database, keyring: Keyring, *, first_inquiry_seconds: float) -> None:
         self._database = database
-        self._keyring = keyring
         self._keeper = Keeper(database, keyring)
         self._first_inquiry = first_inquiry_seconds
 
@@ -50,7 +49,7 @@ class Recorder:
         for _ in range(_REPEATS):
             keepable = keepable_of(payment, evidence) if evidence.bound else None
             plan = await self._keeper.plan(keepable, origin) if keepable else None
-            opening = await self._sealed_opening(payment, evidence)
+            opening = await self._keeper.sealed_opening(WITH_PAYMENTS, *_owner(payment), evidence.session)
             try:
                 async with self._database.transaction() as transaction:
                     payment = await payments.lock(transaction, payment.merchant_id, payment.id)
@@ -75,21 +74,12 @@ class Recorder:
         async with self._database.session() as session:
             return await payments.settle(session, payment, after, event, seconds)
 
-    async def _sealed_opening(self, payment: Payment, evidence: Evidence) -> dict[SecretKind, Envelope]:
-        """Seal what opens a session, so that a repeat of the request can be given it."""
-        if evidence.session is None:
-            return {}
-        location = WITH_PAYMENTS.location(payment.merchant_id, payment.id, SecretKind.SESSION)
-        return {SecretKind.SESSION: await self._keyring.seal(Purpose.CARD, evidence.session, location)}
-
     async def _put_opening(
         self, transaction: Transaction, payment: Payment, opening: dict[SecretKind, Envelope], origin: Origin
     ) -> None:
         if not opening or payment.status is not Status.PROCESSING or payment.cancel_requested_at is not None:
             return
-        if not await WITH_PAYMENTS.put(transaction, payment.merchant_id, payment.id, opening):
-            self._keyring.forget(payment.merchant_id, Purpose.CARD)
-            raise PlanOutdated
+        await self._keeper.put_opening(transaction, WITH_PAYMENTS, _owner(payment), opening)
         event = Event(EventType.PAYMENT_SESSION_OPENED, origin, payment.merchant_id, (payment.id,))
         await audit.append(transaction, event)
 
@@ -166,6 +156,10 @@ class Recorder:
             await inquiries.hasten(transaction, after.merchant_id, after.id)
         elif (before.status is not after.status or evidence.movements) and not asked:
             await inquiries.schedule(transaction, after.merchant_id, after.id, self._first_inquiry)
+
+
+def _owner(payment: Payment) -> tuple[str, str]:
+    return payment.merchant_id, payment.id
 
 
 async def _drop_what_waits_no_more(transaction: Transaction, before: Payment, after: Payment) -> None:

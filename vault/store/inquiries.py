@@ -1,55 +1,66 @@
-"""When to ask the gateway next about a payment: a schedule that workers share without a leader.
+"""When to ask the gateway next about something: schedules that workers share without a leader.
 
 It refuses to know what is asked. Invariant: a claim moves the time on before it is answered, so that a worker that dies
-leaves the payment to another one, a lease later.
+leaves its work to another one, a lease later.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from vault.db import Session, Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A payment whose inquiry is due, and how many were made."""
+    """Something that an inquiry about is due, and how many were made."""
 
     merchant_id: str
-    payment_id: str
+    object_id: str
     attempts: int
 
 
-_CLAIM = """
-with due as (
-    select merchant_id, payment_id from vault.payment_inquiry where next_at <= clock_timestamp()
-    order by next_at limit $1 for update skip locked
-)
-update vault.payment_inquiry i set next_at = clock_timestamp() + make_interval(secs => $2), attempts = i.attempts + 1
-from due where i.merchant_id = due.merchant_id and i.payment_id = due.payment_id
-returning i.merchant_id, i.payment_id, i.attempts
-"""
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A table of inquiries, and the column that names what they are about."""
+
+    table: str
+    column: str
+
+    async def claim(self, session: Session, *, limit: int, lease_seconds: float) -> list[Due]:
+        """Take what is due for this worker, for as long as the lease lasts."""
+        rows = await session.rows(
+            f"with due as (select merchant_id, {self.column} from vault.{self.table} "
+            "where next_at <= clock_timestamp() order by next_at limit $1 for update skip locked) "
+            f"update vault.{self.table} i set next_at = clock_timestamp() + make_interval(secs => $2), "
+            f"attempts = i.attempts + 1 from due where i.merchant_id = due.merchant_id "
+            f"and i.{self.column} = due.{self.column} returning i.merchant_id, i.{self.column}, i.attempts",
+            limit,
+            lease_seconds,
+        )
+        return [Due(*row) for row in rows]
+
+    async def schedule(
+        self, session: Session, merchant_id: str, object_id: str, seconds: float, attempts: int = 0
+    ) -> None:
+        """Ask again in that many seconds."""
+        await session.rows(
+            f"insert into vault.{self.table} (merchant_id, {self.column}, next_at, attempts) "
+            "values ($1, $2, clock_timestamp() + make_interval(secs => $3), $4) "
+            f"on conflict (merchant_id, {self.column}) "
+            "do update set next_at = excluded.next_at, attempts = excluded.attempts",
+            merchant_id,
+            object_id,
+            seconds,
+            attempts,
+        )
+
+    async def hasten(self, session: Session, merchant_id: str, object_id: str) -> None:
+        """Ask as soon as a worker is free."""
+        await self.schedule(session, merchant_id, object_id, 0.0)
 
 
-async def claim(session: Session, *, limit: int, lease_seconds: float) -> list[Due]:
-    """Take due payments for this worker, for as long as the lease lasts."""
-    return [Due(*row) for row in await session.rows(_CLAIM, limit, lease_seconds)]
-
-
-async def schedule(session: Session, merchant_id: str, payment_id: str, seconds: float, attempts: int = 0) -> None:
-    """Ask again in that many seconds."""
-    await session.rows(
-        "insert into vault.payment_inquiry (merchant_id, payment_id, next_at, attempts) "
-        "values ($1, $2, clock_timestamp() + make_interval(secs => $3), $4) on conflict (merchant_id, payment_id) "
-        "do update set next_at = excluded.next_at, attempts = excluded.attempts",
-        merchant_id,
-        payment_id,
-        seconds,
-        attempts,
-    )
-
-
-async def hasten(session: Session, merchant_id: str, payment_id: str) -> None:
-    """Ask as soon as a worker is free."""
-    await schedule(session, merchant_id, payment_id, 0.0)
+ABOUT_PAYMENTS: Final = Schedule("payment_inquiry", "payment_id")
+claim, schedule, hasten = ABOUT_PAYMENTS.claim, ABOUT_PAYMENTS.schedule, ABOUT_PAYMENTS.hasten
 
 
 async def enlist_expired(session: Session, limit: int) -> None:

@@ -6,19 +6,17 @@ It refuses to know what is done with them. Invariant: a card number, a CVV and a
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from vault.payment import StoreCard
+from vault.wire.authentication import AuthenticationFields, ExtraVerificationField
 from vault.wire.cards import BrandChoiceFields, CardField, ConsentField
 from vault.wire.fields import (
-    Code,
     CvvField,
     Metadata,
     Moment,
-    PinDigitsField,
     Reference,
     Region,
-    Typed,
     Url,
     Wire,
     refusal,
@@ -33,40 +31,7 @@ from vault.wire.orders import (
 )
 
 
-class MpiDataField(Wire):
-    """A 3-D Secure result that the merchant obtained elsewhere; `caav` is accepted for `cavv` (antom-api.md 2.1)."""
-
-    three_ds_version: Annotated[str, Field(alias="threeDSVersion", pattern=r"^[12](\.[0-9]{1,2}){1,3}$")]
-    eci: Literal["00", "01", "02", "04", "05", "06", "07"]
-    cavv: Annotated[Typed, Field(validation_alias=AliasChoices("cavv", "caav"), serialization_alias="cavv")]
-    ds_transaction_id: Code | None = None
-    credential_type: Literal["PAN", "NETWORK_TOKEN"] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _says_what_is_absent(cls, sent: Any) -> Any:
-        # A default that a validator refuses would not be named as the API names it.
-        return {"dsTransactionId": None, **sent} if isinstance(sent, dict) else sent
-
-    @field_validator("ds_transaction_id")
-    @classmethod
-    def _comes_with_version_2(cls, value: str | None, sent: ValidationInfo) -> str | None:
-        if value is None and str(sent.data.get("three_ds_version")).startswith("2"):
-            raise refusal("missing")
-        return value
-
-
-class ExtraVerificationField(Wire):
-    """What some regions ask for beside the card. It is sent and not stored."""
-
-    cpf: Annotated[str, Field(pattern=r"^[0-9.\-/]{11,14}$")] | None = None
-    payer_email: Typed | None = None
-    date_of_birth: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None
-    business_no: Annotated[str, Field(pattern=r"^[0-9]{10}$")] | None = None
-    card_password_digest: PinDigitsField | None = None
-
-
-class PaymentRequest(BrandChoiceFields):
+class PaymentRequest(BrandChoiceFields, AuthenticationFields):
     """What every kind of payment may say."""
 
     payment_request_id: Reference
@@ -79,20 +44,9 @@ class PaymentRequest(BrandChoiceFields):
     payment_expiry_time: Moment | None = None
     merchant_region: Region | None = None
     billing_address: AddressField | None = None
-    is_3ds_authentication: Annotated[bool | None, Field(alias="is3DSAuthentication")] = None
-    enable_authentication_upgrade: bool | None = None
-    mpi_data: MpiDataField | None = None
     credit_pay_plan: CreditPayPlanField | None = None
     extra_verification: ExtraVerificationField | None = None
     metadata: Metadata | None = None
-
-    @field_validator("mpi_data")
-    @classmethod
-    def _authenticates_once(cls, value: MpiDataField | None, sent: ValidationInfo) -> MpiDataField | None:
-        flags = ("is_3ds_authentication", "enable_authentication_upgrade")
-        if value is not None and any(sent.data.get(flag) for flag in flags):
-            raise refusal("contradictory")
-        return value
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Give the merchant's own ids with their pointers: they may look like card numbers by chance."""

@@ -57,7 +57,7 @@ def reconciliation(reconciler: Reconciler, *, idle: float) -> Loop:
         try:
             await reconciler.resolve(due)
         except Exception as error:  # noqa: BLE001 - one payment's trouble must not keep the others waiting
-            _log.error("worker.payment_failed", payment_id=due.payment_id, exc_info=error)
+            _log.error("worker.payment_failed", payment_id=due.object_id, exc_info=error)
 
     async def once() -> bool:
         dues = await reconciler.claim(_BATCH)
