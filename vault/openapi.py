@@ -18,6 +18,10 @@ _PROBLEM: Final = "#/components/responses/Problem"
 _HEADERS: Final = {
     "X-Request-Id": {"description": "The id of the request, as sent or made.", "schema": {"type": "string"}}
 }
+_LATER: Final = {"Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}}
+_CREATED: Final = {
+    "Location": {"description": "The path of the object.", "schema": {"type": "string", "format": "uri-reference"}}
+}
 _REPLAYED: Final = {
     "Idempotent-Replayed": {
         "description": "`true` when this request only found what an earlier one had made.",
@@ -41,7 +45,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
     components["responses"] = {
         "Problem": {
             "description": "The request was refused or failed; `code` says why.",
-            "headers": _HEADERS,
+            "headers": _HEADERS | _LATER,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
     }
@@ -56,8 +60,10 @@ def _made(app: FastAPI) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
+    made = _CREATED if "201" in responses else {}
     for answer in responses.values():
-        answer["headers"] = _HEADERS | (_REPLAYED if any(name in str(answer) for name in _REPLAYABLE) else {})
+        replayed = _REPLAYED if made and any(name in str(answer) for name in _REPLAYABLE) else {}
+        answer["headers"] = _HEADERS | made | replayed
     responses["default"] = {"$ref": _PROBLEM}
     scopes = sorted(scope for dependency in route.dependant.dependencies for scope in _scopes_of(dependency.call))
     if scopes:

@@ -19,7 +19,7 @@ from vault.services import Services
 from vault.store import audit
 
 # What an id of ours in a path can be made of; anything else that is like one is simply not found.
-OUR_ID: Final = r"^[\x21-\x7e]+$"
+OUR_ID: Final = r"^[!-~]+$"
 # What an admitted caller is told about objects out of reach: each is on record as a denial.
 UNREACHABLE: Final = (NotFound, CardDeleted, Forbidden)
 

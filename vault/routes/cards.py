@@ -13,7 +13,7 @@ from vault.routes.direct import DirectRoute
 from vault.routes.views import CardPage, CardView
 from vault.strict_json import StrictRoute
 from vault.wire.cards import StoreCardRequest, UpdateCardRequest
-from vault.wire.fields import MERCHANTS_ID
+from vault.wire.fields import MERCHANTS_ID, CursorText
 
 hot = APIRouter(prefix="/v1", tags=["cards"], route_class=DirectRoute)
 router = APIRouter(prefix="/v1", tags=["cards"], route_class=StrictRoute)
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["cards"], route_class=StrictRoute)
 CardId = Annotated[str, Path(alias="cardId", max_length=64, pattern=OUR_ID)]
 BuyerId = Annotated[str, Path(alias="referenceBuyerId", max_length=64, pattern=MERCHANTS_ID)]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-Cursor = Annotated[str | None, Query(max_length=512)]
+Cursor = Annotated[CursorText | None, Query()]
 
 
 @hot.post("/cards", status_code=201, responses={200: {"model": CardView, "description": "The buyer has it already"}})

@@ -14,10 +14,22 @@ from vault.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/gateway", tags=["gateway"], route_class=StrictRoute)
 
+# The body is read as bytes, because the signature is over bytes.
+_SIGNED: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+        for name in ("Client-Id", "Request-Time", "Signature")
+    ],
+    "requestBody": {
+        "description": "A notification as the gateway signed it.",
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+}
 ACKNOWLEDGEMENT = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
 
 
-@router.post("/notifications/{merchantId}")
+@router.post("/notifications/{merchantId}", openapi_extra=_SIGNED)
 async def receive_notification(
     request: Request, merchant_id: Annotated[str, Path(alias="merchantId", max_length=64, pattern=OUR_ID)]
 ) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 
-from vault.wire.fields import Code, PinDigitsField, Typed, Wire, refusal
+from vault.wire.fields import Code, Flag, PinDigitsField, Typed, Wire, refusal
 
 
 class MpiDataField(Wire):
@@ -46,8 +46,8 @@ class ExtraVerificationField(Wire):
 class AuthenticationFields(Wire):
     """The flags of the gateway's 3-D Secure, and the merchant's own; a flag that is left out stays out."""
 
-    is_3ds_authentication: Annotated[bool | None, Field(alias="is3DSAuthentication")] = None
-    enable_authentication_upgrade: bool | None = None
+    is_3ds_authentication: Annotated[Flag | None, Field(alias="is3DSAuthentication")] = None
+    enable_authentication_upgrade: Flag | None = None
     mpi_data: MpiDataField | None = None
 
     @field_validator("mpi_data")

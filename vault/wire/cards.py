@@ -5,7 +5,7 @@ It refuses to know what is done with them. Invariant: a card number and a CVV ar
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from vault.card import Expiry
 from vault.stored_card import BrandChoice
@@ -13,13 +13,15 @@ from vault.wire.fields import (
     CardNumberField,
     Code,
     CvvField,
+    ExpiryMonth,
+    ExpiryYear,
+    Flag,
     IpAddress,
     Metadata,
     MethodRegion,
     Moment,
     Reference,
     Text64,
-    TwoDigits,
     Wire,
     refusal,
 )
@@ -38,8 +40,8 @@ class CardField(Wire):
 
     card_no: CardNumberField
     cvv: CvvField | None = None
-    expiry_month: TwoDigits
-    expiry_year: TwoDigits
+    expiry_month: ExpiryMonth
+    expiry_year: ExpiryYear
     cardholder_name: CardholderName | None = None
 
     @model_validator(mode="after")
@@ -103,19 +105,26 @@ class StoreCardRequest(BrandChoiceFields):
     card: CardField
     storage: Literal["VAULT", "GATEWAY"]
     billing_address: AddressField | None = None
-    is_default: bool = False
+    is_default: Flag = False
     metadata: Metadata | None = None
     consent: ConsentField | None = None
 
 
 class UpdateCardRequest(BrandChoiceFields):
-    """`PATCH /v1/cards/{cardId}`: what is absent stays as it is; null takes the buyer's choice of a network away."""
+    """`PATCH /v1/cards/{cardId}`: what is absent stays as it is; null takes the buyer's choice of a network away.
 
-    expiry_month: TwoDigits | None = None
-    expiry_year: TwoDigits | None = None
+    Month and year of the expiry change together.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"dependentRequired": {"expiryMonth": ["expiryYear"], "expiryYear": ["expiryMonth"]}}
+    )
+
+    expiry_month: ExpiryMonth | None = None
+    expiry_year: ExpiryYear | None = None
     cardholder_name: CardholderName | None = None
     billing_address: AddressField | None = None
-    is_default: bool | None = None
+    is_default: Flag | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

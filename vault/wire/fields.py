@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Strict,
     StringConstraints,
     WithJsonSchema,
 )
@@ -22,6 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from vault.card import CardDataInvalid, Cvv, Pan, PinDigits
+from vault.money import CURRENCIES
 from vault.pan_detector import contains_pan
 
 T = TypeVar("T")
@@ -70,8 +72,16 @@ def _parsed(parse: Callable[[str], T], code: str) -> Callable[[object], T]:
     return validate
 
 
-def _write_only(description: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "writeOnly": True, "description": description, "examples": [example]})
+def _write_only(description: str, pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "string",
+            "writeOnly": True,
+            "description": description,
+            "pattern": pattern,
+            "examples": [example],
+        }
+    )
 
 
 # Text that a person may have typed: scanned for card numbers.
@@ -80,7 +90,7 @@ Text256 = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterV
 Text2048 = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_without_pan)]
 
 # Typed values (a phone number, a postal code, a code): shaped, and not scanned.
-Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 Typed = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -92,15 +102,45 @@ def _address(value: str) -> str:
     return value
 
 
+# Yes or no, and numbers, are what JSON has for them: no "true", no 1 for true, no "7".
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]
+
 # A network address: nothing else of digits and dots gets through.
-IpAddress = Annotated[str, StringConstraints(max_length=45), AfterValidator(_address)]
+IpAddress = Annotated[
+    str,
+    StringConstraints(max_length=45),
+    AfterValidator(_address),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 45,
+            "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}],
+            "examples": ["203.0.113.9"],
+        }
+    ),
+]
 
 # A merchant's own id: no control characters, spaces or slashes, so that it can stand in a path.
 MERCHANTS_ID: Final = r"^[^\x00-\x20\x7f/\\]+$"
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=MERCHANTS_ID)]
+# A cursor is sent back as a list gave it.
+CursorText = Annotated[str, StringConstraints(max_length=512, pattern=r"^[A-Za-z0-9_-]+$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 MethodRegion = Annotated[str, StringConstraints(pattern=r"^(GLOBAL|[A-Z]{2})$")]
-CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def _currency(value: str) -> str:
+    if value not in CURRENCIES:
+        raise refusal("currency_invalid")
+    return value
+
+
+CurrencyCode = Annotated[
+    str,
+    AfterValidator(_currency),
+    WithJsonSchema({"type": "string", "enum": sorted(CURRENCIES), "description": "A currency of ISO 4217."}),
+]
 Url = Annotated[
     str, StringConstraints(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f\\]+$"), AfterValidator(_without_pan)
 ]
@@ -108,17 +148,25 @@ Url = Annotated[
 CardNumberField = Annotated[
     Pan,
     BeforeValidator(_parsed(Pan.parse, "card_number_invalid")),
-    _write_only("The card number. It is never given back.", "4111111111111111"),
+    _write_only(
+        "The card number, with its check digit. It is never given back.",
+        "^[0-9](?:[ -]?[0-9]){11,18}$",
+        "4111111111111111",
+    ),
 ]
 PinDigitsField = Annotated[
     PinDigits,
     BeforeValidator(_parsed(PinDigits.parse, "pin_digits_invalid")),
-    _write_only("First two digits of the card's password (Korean cards). Never stored.", "12"),
+    _write_only("First two digits of the card's password (Korean cards). Never stored.", "^[0-9]{2}$", "12"),
 ]
 CvvField = Annotated[
     Cvv,
     BeforeValidator(_parsed(Cvv.parse, "cvv_invalid")),
-    _write_only("The card verification value. It lives for this one request.", "737"),
+    _write_only(
+        "The card verification value, as long as the card's brand has it. It lives for this one request.",
+        "^[0-9]{3,4}$",
+        "737",
+    ),
 ]
 
 
@@ -128,8 +176,22 @@ def _two_digits(value: object) -> str:
     return value
 
 
-TwoDigits = Annotated[
-    str, BeforeValidator(_two_digits), WithJsonSchema({"type": "string", "pattern": "^[0-9]{2}$", "examples": ["03"]})
+ExpiryMonth = Annotated[
+    str,
+    BeforeValidator(_two_digits),
+    WithJsonSchema({"type": "string", "pattern": "^(0[1-9]|1[0-2])$", "examples": ["03"]}),
+]
+ExpiryYear = Annotated[
+    str,
+    BeforeValidator(_two_digits),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[0-9]{2}$",
+            "description": "The last two digits of a year that is at most twenty years away.",
+            "examples": ["39"],
+        }
+    ),
 ]
 
 
@@ -163,5 +225,6 @@ def _scanned(value: dict[str, Any]) -> dict[str, Any]:
 
 
 _MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-_MetadataValue = Annotated[str, StringConstraints(max_length=500)] | bool | int
+_MetadataNumber = Annotated[Whole, WithJsonSchema({"type": "integer", "format": "int64"})]
+_MetadataValue = Annotated[str, StringConstraints(max_length=500)] | bool | _MetadataNumber
 Metadata = Annotated[dict[_MetadataKey, _MetadataValue], AfterValidator(_scanned)]

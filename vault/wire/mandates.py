@@ -6,17 +6,23 @@ It refuses to know what is done with them. Invariant: a charge without the buyer
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from vault.mandate import RecurringType
 from vault.wire.cards import ConsentField
-from vault.wire.fields import Code, Moment, Reference, Wire, refusal
+from vault.wire.fields import Code, Moment, Reference, Whole, Wire, refusal
 from vault.wire.orders import AmountField
-from vault.wire.requests import PaymentRequest
+from vault.wire.requests import ExtraVerificationField, PaymentRequest
 
 _LONGEST_INTERVAL: Final = 3660
 _OF_THE_BUYER: Final = frozenset({"cvv", "is3DSAuthentication", "enableAuthenticationUpgrade", "mpiData"})
+_SOURCES: Final = ("initialPaymentId", "vaultingCardId", "imported")
+
+
+def _present(name: str) -> JsonDict:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 class ImportedField(Wire):
@@ -29,6 +35,8 @@ class ImportedField(Wire):
 class MandateRequest(Wire):
     """`POST /v1/mandates`; exactly one of `initialPaymentId`, `vaultingCardId` and `imported`."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_present(name) for name in _SOURCES]})
+
     card_id: Reference
     initial_payment_id: Reference | None = None
     vaulting_card_id: Reference | None = None
@@ -37,7 +45,7 @@ class MandateRequest(Wire):
     max_amount: AmountField | None = None
     valid_from: Moment | None = None
     valid_until: Moment | None = None
-    minimum_interval_days: Annotated[int, Field(ge=1, le=_LONGEST_INTERVAL)] | None = None
+    minimum_interval_days: Annotated[Whole, Field(ge=1, le=_LONGEST_INTERVAL)] | None = None
     reference: Reference | None = None
     consent: ConsentField | None = None
 
@@ -54,10 +62,17 @@ class MandateRequest(Wire):
         return [(pointer, text) for pointer, text in named.items() if text is not None]
 
 
+class ChargeVerificationField(ExtraVerificationField):
+    """What some regions ask for beside the card, as far as it can be known without the buyer."""
+
+    card_password_digest: SkipJsonSchema[None] = None
+
+
 class MandatePaymentRequest(PaymentRequest):
     """`POST /v1/mandates/{mandateId}/payments`; what only a buyer could answer is always off."""
 
     recurring_type: RecurringType | None = None
+    extra_verification: ChargeVerificationField | None = None
     is_3ds_authentication: SkipJsonSchema[Annotated[Literal[False], Field(alias="is3DSAuthentication")]] = False
     enable_authentication_upgrade: SkipJsonSchema[Literal[False]] = False
     mpi_data: SkipJsonSchema[None] = None

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from vault.wire.fields import (
     Code,
     CurrencyCode,
+    Flag,
     IpAddress,
     Moment,
     Reference,
@@ -18,6 +19,7 @@ from vault.wire.fields import (
     Text256,
     Text2048,
     Typed,
+    Whole,
     Wire,
 )
 
@@ -57,8 +59,8 @@ class BuyerField(Wire):
     buyer_phone_no: Typed | None = None
     buyer_email: Typed | None = None
     buyer_registration_time: Moment | None = None
-    is_account_verified: bool | None = None
-    successful_order_count: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    is_account_verified: Flag | None = None
+    successful_order_count: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
 
 
 class GoodsField(Wire):
@@ -103,8 +105,8 @@ class BrowserField(Wire):
     """The buyer's browser, as 3-D Secure wants it."""
 
     accept_header: Text2048 | None = None
-    java_enabled: bool | None = None
-    java_script_enabled: bool | None = None
+    java_enabled: Flag | None = None
+    java_script_enabled: Flag | None = None
     language: Text64 | None = None
     user_agent: Text2048 | None = None
 
@@ -118,10 +120,10 @@ class EnvField(Wire):
     client_ip: IpAddress | None = None
     browser_info: BrowserField | None = None
     user_agent: Text2048 | None = None
-    color_depth: Annotated[int, Field(ge=0, le=64)] | None = None
-    screen_height: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    screen_width: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    time_zone_offset: Annotated[int, Field(ge=-720, le=720)] | None = None
+    color_depth: Annotated[Whole, Field(ge=0, le=64)] | None = None
+    screen_height: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    screen_width: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    time_zone_offset: Annotated[Whole, Field(ge=-720, le=720)] | None = None
     device_id: Typed | None = None
     device_brand: Text64 | None = None
     device_model: Text64 | None = None
@@ -139,4 +141,4 @@ class SettlementField(Wire):
 class CreditPayPlanField(Wire):
     """An installment plan that the buyer chose."""
 
-    installment_num: Annotated[int, Field(ge=2, le=36)]
+    installment_num: Annotated[Whole, Field(ge=2, le=36)]

@@ -12,6 +12,7 @@ from vault.payment import StoreCard
 from vault.wire.authentication import AuthenticationFields, ExtraVerificationField
 from vault.wire.cards import BrandChoiceFields, CardField, ConsentField
 from vault.wire.fields import (
+    CursorText,
     CvvField,
     Metadata,
     Moment,
@@ -62,7 +63,10 @@ class PaymentRequest(BrandChoiceFields, AuthenticationFields):
 
 
 class CardPaymentRequest(PaymentRequest):
-    """`POST /v1/payments`; without a card the buyer types one on the gateway's page."""
+    """`POST /v1/payments`; without a card the buyer types one on the gateway's page.
+
+    To store the card, the order has to name its buyer.
+    """
 
     card: CardField | None = None
     store_card: StoreCard | None = None
@@ -106,7 +110,7 @@ class PaymentQuery(Wire):
     reference_order_id: Reference | None = None
     created_from: Moment | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=512)] | None = None
+    cursor: CursorText | None = None
 
 
 class CancelRequest(Wire):
