@@ -29,7 +29,6 @@ from vault.mandate_errors import (
     NetworkTransactionIdMissing,
 )
 from vault.payment import Kind, Payment, Status
-from vault.payments.drafting import amount_of
 from vault.payments.preconditions import check_region
 from vault.payments.writing_ahead import Tools
 from vault.rules.regions import Feature
@@ -184,8 +183,8 @@ async def _write(
 
 
 def _limits(request: MandateRequest, card: StoredCard) -> Limits:
-    """Give the limits; raises `RequestInvalid` for an amount that cannot be paid, or a window that is over or empty."""
-    cap = None if request.max_amount is None else amount_of(request.max_amount, "/maxAmount")
+    """Give the limits; raises `RequestInvalid` for a window that is over or empty."""
+    cap = None if request.max_amount is None else request.max_amount.amount
     start, until = request.valid_from, request.valid_until
     if until is not None and until <= max(card.read_at, start or card.read_at):
         raise RequestInvalid(errors=[FieldProblem("/validUntil", FieldCode.INVALID_VALUE)])

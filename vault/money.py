@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from iso4217 import Currency
 
-_VALUE: Final = re.compile(r"[1-9][0-9]{0,15}")
+VALUE: Final = re.compile(r"[1-9][0-9]{0,15}")
 
 # Codes without a smallest unit (metals, testing, "no currency") name nothing that can be paid with.
 CURRENCIES: Final[frozenset[str]] = frozenset(entry.code for entry in Currency if entry.exponent is not None)
@@ -45,7 +45,7 @@ class Amount:
     def __post_init__(self) -> None:
         if self.currency not in CURRENCIES:
             raise AmountInvalid(AmountFault.CURRENCY)
-        if _VALUE.fullmatch(self.value) is None:
+        if VALUE.fullmatch(self.value) is None:
             raise AmountInvalid(AmountFault.VALUE)
 
     @classmethod

@@ -201,8 +201,8 @@ async def test_a_card_pays_for_its_buyer_only(vault: Installation, sql: Sql) -> 
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"paymentAmount": {"currency": "EUR", "value": "0"}}, "/paymentAmount/value", "invalid_value"),
-    ({"paymentAmount": {"currency": "EUR", "value": "1.5"}}, "/paymentAmount/value", "invalid_value"),
+    ({"paymentAmount": {"currency": "EUR", "value": "0"}}, "/paymentAmount/value", "amount_invalid"),
+    ({"paymentAmount": {"currency": "EUR", "value": "1.5"}}, "/paymentAmount/value", "amount_invalid"),
     ({"paymentAmount": {"currency": "XXY", "value": "1"}}, "/paymentAmount/currency", "currency_invalid"),
     ({"storeCard": "VAULT", "order": order(None)}, "", "buyer_required"),
     ({"card": card("4111111111111112")}, "/card/cardNo", "card_number_invalid"),
@@ -210,6 +210,13 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"card": card(expiryYear="69")}, "/card", "expiry_invalid"),
     ({"paymentRequestId": "x" * 65}, "/paymentRequestId", "too_long"),
     ({"tokenize": True}, "", "unknown_field"),
+    ({"is3DSAuthentication": 0}, "/is3DSAuthentication", "invalid_type"),
+    ({"env": {"colorDepth": "24"}}, "/env/colorDepth", "invalid_type"),
+    (
+        {"settlementStrategy": {"settlementCurrency": "XXY"}},
+        "/settlementStrategy/settlementCurrency",
+        "currency_invalid",
+    ),
     ({"order": {"referenceOrderId": "o"}}, "/order/orderDescription", "missing"),
     ({"mpiData": {"threeDSVersion": "2.2.0", "eci": "05"}}, "/mpiData/cavv", "missing"),
 ]

@@ -17,7 +17,7 @@ from vault.mandate import Charge, Mandate, check_charge, check_state
 from vault.merchant import Merchant
 from vault.payment import Payment
 from vault.payments.cancelling import Canceller
-from vault.payments.drafting import Asked, amount_of
+from vault.payments.drafting import Asked
 from vault.payments.service import REPEATS, check_usable
 from vault.payments.writing_ahead import Paid, Prepared, Tools, WriteAhead, credential_of
 from vault.store import cards, drafts, mandates, payments
@@ -58,7 +58,7 @@ class Charging:
         known = await self._ahead.replayed(asked, request.payment_request_id)
         if known is not None:
             return known
-        charge = Charge(amount_of(request.payment_amount), request.recurring_type)
+        charge = Charge(request.payment_amount.amount, request.recurring_type)
         wanted = Wanted(account, asked, request, charge, Deadline.after(self._tools.sender_seconds))
         for _ in range(REPEATS):
             ready = await self.prepare(mandate_id, wanted)

@@ -14,21 +14,13 @@ import orjson
 from keys.keyring import Envelope, Fingerprint, Keyring, Label, Purpose
 from vault.auth import Caller
 from vault.card_intake import consent_evidence, face_of_pan, profile_of
-from vault.errors import FieldCode, FieldProblem, RequestInvalid
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant
-from vault.money import Amount, AmountFault, AmountInvalid
 from vault.payment import Channel, Credential, Kind
 from vault.store.drafts import Draft
 from vault.store.waiting import WITH_PAYMENTS
 from vault.stored_card import SecretKind, StoredCard
-from vault.wire.orders import AmountField
 from vault.wire.requests import CardPaymentRequest, PaymentRequest, secrets_left_out
-
-_AMOUNT_MEMBER = {
-    AmountFault.CURRENCY: ("currency", FieldCode.CURRENCY_INVALID),
-    AmountFault.VALUE: ("value", FieldCode.AMOUNT_INVALID),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +31,6 @@ class Asked:
     merchant: Merchant
     route: str
     body: Mapping[str, Any]
-
-
-def amount_of(sent: AmountField, pointer: str = "/paymentAmount") -> Amount:
-    """Give the amount at `pointer`; raises `RequestInvalid` for a currency or value that cannot be paid."""
-    try:
-        return Amount(sent.currency, sent.value)
-    except AmountInvalid as error:
-        member, code = _AMOUNT_MEMBER[error.code]
-    raise RequestInvalid(errors=[FieldProblem(f"{pointer}/{member}", code)])
 
 
 class Drafter:
@@ -109,7 +92,7 @@ class Drafter:
             "id": payment_id,
             "request_id": request.payment_request_id,
             "client_id": asked.caller.client_id,
-            "amount": amount_of(request.payment_amount),
+            "amount": request.payment_amount.amount,
             "order_reference": request.order.reference_order_id,
             "digest": digest.value,
             "digest_key_id": digest.key_id,

@@ -23,7 +23,7 @@ from vault.movement import Movement, MovementKind
 from vault.movement_errors import NotCaptured, PaymentNotCapturable, PaymentNotRefundable, RefundAmountExceeded
 from vault.payment import Payment, Status
 from vault.payments.bounds import check_capture, check_refund, owed_back
-from vault.payments.drafting import Asked, amount_of
+from vault.payments.drafting import Asked
 from vault.payments.settling import fresh_id
 from vault.payments.transitions import capture_status, changed
 from vault.payments.writing_ahead import Tools, WriteAhead
@@ -75,12 +75,11 @@ class Moving:
         word = request.kind.word
         check_references(account.merchant, [(f"/{word}RequestId", request.request_id)])
         asked = Asked(caller, account.merchant, f"payments/{payment_id}/{word}s", body)
-        amount = amount_of(request.amount, f"/{word}Amount")
         known = await self._replayed(asked, request)
         if known is not None:
             return known
         digest = await self._tools.drafter.digest(asked)
-        draft = self._draft(request, amount, caller.client_id, digest)
+        draft = self._draft(request, request.amount.amount, caller.client_id, digest)
         moved = await self._attempt(payment, _Call(account, request, draft, caller.origin))
         if moved is None:
             moved = await self._replayed(asked, request)

@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from vault.card import CardDataInvalid, Cvv, Pan, PinDigits
-from vault.money import CURRENCIES
+from vault.money import CURRENCIES, VALUE
 from vault.pan_detector import contains_pan
 
 T = TypeVar("T")
@@ -102,9 +102,15 @@ def _address(value: str) -> str:
     return value
 
 
-# Yes or no, and numbers, are what JSON has for them: no "true", no 1 for true, no "7".
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise refusal("invalid_type")
+    return value
+
+
+# Yes or no, and whole numbers, are what JSON has for them: no "true", no 1 for true, no "7"; 7.0 is 7.
 Flag = Annotated[bool, Strict()]
-Whole = Annotated[int, Strict()]
+NUMBER: Final = BeforeValidator(_number)
 
 # A network address: nothing else of digits and dots gets through.
 IpAddress = Annotated[
@@ -207,10 +213,24 @@ def _moment(value: object) -> object:
     return moment
 
 
-Moment = Annotated[
-    datetime,
-    BeforeValidator(_moment),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2027-01-31T12:00:00+01:00"]}),
+def _date_time(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "format": "date-time", "examples": [example]})
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment), _date_time("2026-01-31T12:00:00+01:00")]
+LaterMoment = Annotated[datetime, BeforeValidator(_moment), _date_time("2036-12-31T23:59:59Z")]
+
+
+def _amount_text(value: str) -> str:
+    if VALUE.fullmatch(value) is None:
+        raise refusal("amount_invalid")
+    return value
+
+
+AmountText = Annotated[
+    str,
+    AfterValidator(_amount_text),
+    WithJsonSchema({"type": "string", "pattern": f"^{VALUE.pattern}$", "examples": ["2590"]}),
 ]
 
 
@@ -225,6 +245,6 @@ def _scanned(value: dict[str, Any]) -> dict[str, Any]:
 
 
 _MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-_MetadataNumber = Annotated[Whole, WithJsonSchema({"type": "integer", "format": "int64"})]
-_MetadataValue = Annotated[str, StringConstraints(max_length=500)] | bool | _MetadataNumber
+_MetadataNumber = Annotated[int, NUMBER, WithJsonSchema({"type": "integer", "format": "int64"})]
+_MetadataValue = Annotated[str, StringConstraints(max_length=500)] | Flag | _MetadataNumber
 Metadata = Annotated[dict[_MetadataKey, _MetadataValue], AfterValidator(_scanned)]

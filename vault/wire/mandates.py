@@ -11,10 +11,11 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from vault.mandate import RecurringType
+from vault.wire.authentication import ExtraVerificationField
 from vault.wire.cards import ConsentField
-from vault.wire.fields import Code, Moment, Reference, Whole, Wire, refusal
+from vault.wire.fields import NUMBER, Code, LaterMoment, Moment, Reference, Wire, refusal
 from vault.wire.orders import AmountField
-from vault.wire.requests import ExtraVerificationField, PaymentRequest
+from vault.wire.requests import PaymentRequest
 
 _LONGEST_INTERVAL: Final = 3660
 _OF_THE_BUYER: Final = frozenset({"cvv", "is3DSAuthentication", "enableAuthenticationUpgrade", "mpiData"})
@@ -44,8 +45,8 @@ class MandateRequest(Wire):
     recurring_type: RecurringType
     max_amount: AmountField | None = None
     valid_from: Moment | None = None
-    valid_until: Moment | None = None
-    minimum_interval_days: Annotated[Whole, Field(ge=1, le=_LONGEST_INTERVAL)] | None = None
+    valid_until: LaterMoment | None = None
+    minimum_interval_days: Annotated[int, Field(ge=1, le=_LONGEST_INTERVAL), NUMBER] | None = None
     reference: Reference | None = None
     consent: ConsentField | None = None
 

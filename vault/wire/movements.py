@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, TypeAlias
 from pydantic import Field
 
 from vault.movement import MovementKind
-from vault.wire.fields import Reference, Text256, Wire
+from vault.wire.fields import Flag, Reference, Text256, Wire
 from vault.wire.orders import AmountField
 
 
@@ -19,7 +19,7 @@ class CaptureRequest(Wire):
 
     capture_request_id: Reference
     capture_amount: AmountField
-    is_last_capture: bool | None = None
+    is_last_capture: Flag | None = None
 
     @property
     def request_id(self) -> str:

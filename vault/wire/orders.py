@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from vault.money import Amount
 from vault.wire.fields import (
+    NUMBER,
+    AmountText,
     Code,
     CurrencyCode,
     Flag,
@@ -19,7 +22,6 @@ from vault.wire.fields import (
     Text256,
     Text2048,
     Typed,
-    Whole,
     Wire,
 )
 
@@ -28,7 +30,12 @@ class AmountField(Wire):
     """An amount in the currency's smallest unit."""
 
     currency: CurrencyCode
-    value: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,15}$")]
+    value: AmountText
+
+    @property
+    def amount(self) -> Amount:
+        """Give the amount, which is valid as the fields are."""
+        return Amount(self.currency, self.value)
 
 
 class NamesField(Wire):
@@ -60,7 +67,7 @@ class BuyerField(Wire):
     buyer_email: Typed | None = None
     buyer_registration_time: Moment | None = None
     is_account_verified: Flag | None = None
-    successful_order_count: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
+    successful_order_count: Annotated[int, Field(ge=0, le=1_000_000_000), NUMBER] | None = None
 
 
 class GoodsField(Wire):
@@ -120,10 +127,10 @@ class EnvField(Wire):
     client_ip: IpAddress | None = None
     browser_info: BrowserField | None = None
     user_agent: Text2048 | None = None
-    color_depth: Annotated[Whole, Field(ge=0, le=64)] | None = None
-    screen_height: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
-    screen_width: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
-    time_zone_offset: Annotated[Whole, Field(ge=-720, le=720)] | None = None
+    color_depth: Annotated[int, Field(ge=0, le=64), NUMBER] | None = None
+    screen_height: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = None
+    screen_width: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = None
+    time_zone_offset: Annotated[int, Field(ge=-720, le=720), NUMBER] | None = None
     device_id: Typed | None = None
     device_brand: Text64 | None = None
     device_model: Text64 | None = None
@@ -141,4 +148,4 @@ class SettlementField(Wire):
 class CreditPayPlanField(Wire):
     """An installment plan that the buyer chose."""
 
-    installment_num: Annotated[Whole, Field(ge=2, le=36)]
+    installment_num: Annotated[int, Field(ge=2, le=36), NUMBER]

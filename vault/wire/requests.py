@@ -14,6 +14,7 @@ from vault.wire.cards import BrandChoiceFields, CardField, ConsentField
 from vault.wire.fields import (
     CursorText,
     CvvField,
+    LaterMoment,
     Metadata,
     Moment,
     Reference,
@@ -42,7 +43,7 @@ class PaymentRequest(BrandChoiceFields, AuthenticationFields):
     settlement_strategy: SettlementField | None = None
     payment_redirect_url: Url | None = None
     capture_mode: Literal["AUTOMATIC", "MANUAL"] | None = None
-    payment_expiry_time: Moment | None = None
+    payment_expiry_time: LaterMoment | None = None
     merchant_region: Region | None = None
     billing_address: AddressField | None = None
     credit_pay_plan: CreditPayPlanField | None = None
