@@ -91,7 +91,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(digits: str) -> int:
     value = int(digits) if len(digits) <= _LONGEST_NUMBER else None
-    if value is None or not -_LARGEST <= value <= _LARGEST:
+    if value is None or not ~_LARGEST <= value <= _LARGEST:
         raise InvalidJson("The body has an integer beyond 64 bits.")
     return value
 

@@ -14,6 +14,7 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, CheckContext, GenerationMode, HookContext, Response
 from schemathesis.core.failures import Failure
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from tests.canary import CVV_CANARY, VISA_CANARY, assert_clean
@@ -42,33 +43,47 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """Complete a request that is meant to be good; every second one is about objects that exist, under a new id."""
+    """Complete a request that is meant to be good; examples, and every second one of the rest, so that it succeeds."""
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
     number = next(_numbers)
+    known = number % 2 == 1 or case.meta.phase.name is TestPhase.EXAMPLES
     case.query.pop("cursor", None)
-    if isinstance(case.body, dict):
-        case.body = plausible(case.body)
     ends = case.method == "DELETE" or case.path.endswith("/cancel")
     for name, value in case.path_parameters.items():
-        if ends and (number % 2 or value in KNOWN.values()):
+        if ends and (known or value in KNOWN.values()):
             case.path_parameters[name] = next(SPARE.get(name, iter(())), "nothing")
-        elif number % 2:
+        elif known:
             case.path_parameters[name] = KNOWN.get(name, value)
-    if number % 2 and isinstance(case.body, dict):
-        case.body |= {name: KNOWN[name] for name in case.body.keys() & KNOWN.keys()}
-        case.body |= {"paymentRequestId": f"made-{number}"} if "paymentRequestId" in case.body else {}
+    if isinstance(case.body, dict):
+        case.body = plausible(case.body, likely(number) if known else {})
 
 
-def plausible(value: Any) -> Any:
+def likely(number: int) -> dict[str, Any]:
+    """Give what a body may refer to or ask for, under ids that were not used before."""
+    new = dict.fromkeys(("paymentRequestId", "captureRequestId", "refundRequestId"), f"made-{number}")
+    cent = {name: {"currency": "EUR", "value": "1"} for name in ("captureAmount", "refundAmount")}
+    return {**KNOWN, **new, **cent, "storage": "VAULT", "recurringType": "UNSCHEDULED"}
+
+
+def plausible(body: dict[str, Any], likely: dict[str, Any]) -> dict[str, Any]:
+    """Put card data that could be real, and what is likely to succeed, in place of what only looks like it."""
+    made: dict[str, Any] = real(body)
+    made |= {name: value for name, value in likely.items() if body.get(name) is not None}
+    if "storage" in made and likely:
+        made["card"].pop("cvv", None)
+    return made
+
+
+def real(value: Any) -> Any:
     """Put numbers, codes and years that a card can have in place of those that only look like it."""
     if isinstance(value, list):
-        return [plausible(each) for each in value]
+        return [real(each) for each in value]
     if not isinstance(value, dict):
         return value
-    made = {name: plausible(each) for name, each in value.items()}
-    real = {"cardNo": VISA_CANARY, "cvv": CVV_CANARY, "expiryYear": "39"}
-    return made | {name: each for name, each in real.items() if made.get(name) is not None}
+    made = {name: real(each) for name, each in value.items()}
+    card = {"cardNo": VISA_CANARY, "cvv": CVV_CANARY, "expiryYear": "39"}
+    return made | {name: each for name, each in card.items() if made.get(name) is not None}
 
 
 @schemathesis.hook

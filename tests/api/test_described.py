@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.api.conftest import QUICK
+from tests.api.money import ask_capture, capture, refunded
 from tests.api.shop import paid, payment, store, stored
 from tests.api.subscriptions import authenticated, consent, recorded
 from tests.canary import CVV_CANARY, VISA_CANARY, leaks_in_folder
-from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed
 
 HERE = Path(__file__).resolve().parent
@@ -25,26 +24,24 @@ NEVER_ACCEPTED = {"POST /v1/gateway/notifications/{merchantId}"}
 SPARES = 8
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def portal() -> Iterator[BlockingPortal]:
     """The thread in which the server runs."""
     with start_blocking_portal() as portal:
         yield portal
 
 
-@pytest.fixture(scope="module")
-def served(databases: Databases, blueprint: Blueprint, portal: BlockingPortal) -> Iterator[Installation]:
+@pytest.fixture
+def served(onboarded_url: str, blueprint: Blueprint, portal: BlockingPortal) -> Iterator[Installation]:
     """A running vault for programs that are not asynchronous."""
-    with (
-        contextmanager(databases.fresh)(blueprint.template) as url,
-        portal.wrap_async_context_manager(installed(blueprint, url, sandbox=QUICK)) as vault,
-    ):
+    with portal.wrap_async_context_manager(installed(blueprint, onboarded_url, sandbox=QUICK)) as vault:
         yield vault
 
 
 async def objects(vault: Installation) -> dict[str, str]:
     """Make one of each kind; what refers to it by another name is beside it."""
     first = await authenticated(vault)
+    assert (await ask_capture(vault, first, capture("1000"))).status_code == 201
     card = await stored(vault)
     mandate = await recorded(vault, consent(cardId=card["cardId"], recurringType="UNSCHEDULED"))
     return {
@@ -54,6 +51,7 @@ async def objects(vault: Installation) -> dict[str, str]:
         "mandateId": mandate["mandateId"],
         "paymentId": first["paymentId"],
         "initialPaymentId": first["paymentId"],
+        "refundId": (await refunded(vault, first))["refundId"],
     }
 
 
@@ -70,7 +68,7 @@ async def spares(vault: Installation) -> dict[str, list[str]]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def environment(served: Installation, portal: BlockingPortal) -> dict[str, str]:
     """What the hooks and the settings of schemathesis are told."""
     return {

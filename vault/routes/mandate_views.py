@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from vault.mandate import Mandate
+from vault.mandate import EvidenceKind, Mandate, MandateStatus, RecurringType
 from vault.routes.shapes import View
 from vault.wire.orders import AmountField
 
@@ -17,7 +17,7 @@ from vault.wire.orders import AmountField
 class EvidenceView(View):
     """That the buyer authenticated, and how it is known."""
 
-    kind: str
+    kind: EvidenceKind
     authenticated_at: datetime
     three_ds_version: Annotated[str | None, Field(alias="threeDSVersion")]
     eci: str | None
@@ -28,10 +28,10 @@ class MandateView(View):
     """A buyer's consent to be charged while absent; `notBefore` is the earliest time of the next charge."""
 
     mandate_id: str
-    status: str
+    status: MandateStatus
     card_id: str
     initial_payment_id: str | None
-    recurring_type: str
+    recurring_type: RecurringType
     network_transaction_id: str | None
     max_amount: AmountField | None
     valid_from: datetime | None

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from vault.money import Amount
 from vault.movement import MovementKind
-from vault.payment import Payment, Status
+from vault.payment import Kind, Payment, Status
 from vault.payments.teaching import reading_of
 from vault.routes.movement_views import CaptureView, RefundView
 from vault.routes.result_views import ResultInfo, result_info
 from vault.routes.shapes import DeclinedView, GatewayWords, View, amount_shown, words_shown
 from vault.rules.declines import DeclineCategory, Retry
-from vault.stored_card import StoredCard
+from vault.stored_card import CardStatus, Storage, StoredCard
 from vault.wire.orders import AmountField
 
 
@@ -23,8 +23,8 @@ class CardView(View):
 
     card_id: str
     reference_buyer_id: str | None
-    storage: str
-    status: str
+    storage: Storage
+    status: CardStatus
     card_brand: str
     masked_card_no: str
     card_bin: str | None
@@ -95,14 +95,14 @@ class PaymentView(View):
     payment_id: str
     payment_request_id: str
     reference_order_id: str
-    kind: str
+    kind: Kind
     mandate_id: str | None
-    payment_status: str
+    payment_status: Status
     payment_amount: AmountField
     card: CardView | None
     next_action: NextActionView | None
-    capture_mode: str
-    capture_status: str
+    capture_mode: Literal["AUTOMATIC", "MANUAL"]
+    capture_status: Literal["NONE", "PENDING", "PARTIAL", "FULL", "EXPIRED"]
     captures: list[CaptureView]
     refunds: list[RefundView]
     refunded_amount: AmountField | None
