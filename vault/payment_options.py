@@ -20,7 +20,6 @@ from vault.gateway.values import result_of
 from vault.installments import Plan
 from vault.logs import get_logger
 from vault.money import Amount
-from vault.payments.drafting import amount_of
 from vault.result import Result
 from vault.store import offers
 from vault.wire.options import PaymentOptionsRequest
@@ -47,8 +46,8 @@ class PaymentOptions:
         self._client = client
 
     async def ask(self, caller: Caller, request: PaymentOptionsRequest) -> Ways:
-        """Ask the gateway; raises `GatewayUnavailable` without an answer, `RequestInvalid` for an impossible amount."""
-        amount = amount_of(request.payment_amount)
+        """Ask the gateway; raises `GatewayUnavailable` without an answer."""
+        amount = request.payment_amount.amount
         account = await self._directory.account(caller.merchant_id, caller.origin)
         body = consult_body(request, account.merchant.settings)
         try:

@@ -16,7 +16,6 @@ from vault.logs import get_logger
 from vault.mandate import Mandate
 from vault.mandate_errors import MandateRegionRefused
 from vault.merchant import Merchant, RegionPolicy
-from vault.payments.drafting import amount_of
 from vault.rules.regions import Feature, excludes
 from vault.store import offers, payments
 from vault.stored_card import NO_CHOICE, StoredCard
@@ -58,7 +57,7 @@ class Preconditions:
 
     async def _check_plan(self, merchant: Merchant, request: PaymentRequest, number: int, region: str | None) -> None:
         """Compare with what the gateway offered lately for the card's region, or for any where that is not known."""
-        amount = amount_of(request.payment_amount)
+        amount = request.payment_amount.amount
         async with self._database.session() as session:
             offered = await offers.fresh(session, merchant.id, amount.currency, _FRESH_SECONDS)
         if region in offered:
