@@ -26,8 +26,8 @@ SPARE: dict[str, Iterator[str]] = {
 }
 
 # What has to fit together, or to be true at the time, is beyond a schema that a person could read.
-BEYOND_A_SCHEMA = {"buyer_required", "contradictory", "expiry_incomplete"}
-TIMES = {"/imported/authenticatedAt", "/validUntil"}
+BEYOND_A_SCHEMA = {"buyer_absent", "buyer_required", "contradictory", "expiry_incomplete"}
+TIMES = {"/imported/authenticatedAt", "/paymentSessionExpiryTime", "/validUntil"}
 _numbers = itertools.count()
 _accepted: set[str] = set()
 
@@ -63,7 +63,8 @@ def likely(number: int) -> dict[str, Any]:
     """Give what a body may refer to or ask for, under ids that were not used before."""
     new = dict.fromkeys(("paymentRequestId", "captureRequestId", "refundRequestId"), f"made-{number}")
     cent = {name: {"currency": "EUR", "value": "1"} for name in ("captureAmount", "refundAmount")}
-    return {**KNOWN, **new, **cent, "storage": "VAULT", "recurringType": "UNSCHEDULED"}
+    times = dict.fromkeys(("paymentSessionExpiryTime", "paymentExpiryTime", "validFrom", "validUntil"))
+    return {**KNOWN, **new, **cent, **times, "storage": "VAULT", "recurringType": "UNSCHEDULED"}
 
 
 def plausible(body: dict[str, Any], likely: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +73,9 @@ def plausible(body: dict[str, Any], likely: dict[str, Any]) -> dict[str, Any]:
     made |= {name: value for name, value in likely.items() if body.get(name) is not None}
     if "storage" in made and likely:
         made["card"].pop("cvv", None)
-    return made
+    ways = [name for name in ("cardId", "card", "mandateId") if made.get(name) is not None]
+    contradictory = {*ways[1:], "storeCard"} if likely and len(ways) > 1 else set()
+    return {name: value for name, value in made.items() if name not in contradictory}
 
 
 def real(value: Any) -> Any:

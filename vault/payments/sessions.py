@@ -21,7 +21,7 @@ from vault.mandate import Charge
 from vault.opening import Opener
 from vault.payment import Channel, Credential, Status
 from vault.payments.charging import Charging, Wanted
-from vault.payments.drafting import Asked, amount_of
+from vault.payments.drafting import Asked
 from vault.payments.service import REPEATS, check_usable, new_instrument
 from vault.payments.writing_ahead import Paid, Prepared, Tools, WriteAhead, credential_of
 from vault.store.drafts import USUALLY_OPEN
@@ -79,7 +79,7 @@ class PaymentSessions:
             if not account.merchant.settings.session_mandates:
                 raise SessionMandateRefused(errors=[FieldProblem("/mandateId", FieldCode.INVALID_VALUE)])
             alone = {"is_3ds_authentication": False, "enable_authentication_upgrade": False}
-            charge = Charge(amount_of(request.payment_amount), None)
+            charge = Charge(request.payment_amount.amount, None)
             wanted = Wanted(account, asked, request.model_copy(update=alone), charge, deadline)
             return await self._charging.prepare(request.mandate_id, wanted)
         if request.card_id is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vault.wire.fields import Moment, Reference, refusal
+from vault.wire.fields import Flag, LaterMoment, Reference, refusal
 from vault.wire.requests import CardPaymentRequest
 
 _OF_THE_BUYER: Final = ("is_3ds_authentication", "enable_authentication_upgrade", "mpi_data")
@@ -19,8 +19,8 @@ class SessionRequest(CardPaymentRequest):
 
     card_id: Reference | None = None
     mandate_id: Reference | None = None
-    payment_session_expiry_time: Moment | None = None
-    enable_installment_collection: bool | None = None
+    payment_session_expiry_time: LaterMoment | None = None
+    enable_installment_collection: Flag | None = None
     product_scene: Literal["CHECKOUT_PAYMENT", "ELEMENT_PAYMENT"] | None = None
     locale: Annotated[str, Field(pattern=r"^[a-zA-Z]{2}([_-][a-zA-Z]{2,5})?$")] | None = None
 
