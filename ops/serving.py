@@ -5,6 +5,7 @@ process is started, with its mend; SIGTERM drains; no process of a server outliv
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -45,9 +46,12 @@ class ServerOptions:
 
 
 def application() -> object:
-    """Make the application in a server process."""
+    """Make the application in a server process, and take what it is made of out of the collector's rounds."""
     tie_to_manager()
-    return from_environment()
+    made = from_environment()
+    gc.collect()
+    gc.freeze()
+    return made
 
 
 def tie_to_manager() -> None:
