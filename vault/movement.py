@@ -108,6 +108,8 @@ def judge_movement(known: Movement | None, seen: MovementSeen, authorised: Amoun
         return MovementVerdict.NEW if fits and seen.bound else MovementVerdict.UNBOUND
     if not seen.bound or seen.amount not in {None, known.amount}:
         return MovementVerdict.UNBOUND
+    if seen.not_sent:  # concluded from what was known a moment ago: anything that was told since outweighs it
+        return MovementVerdict.ADVANCE if known.status.open and known.gateway_id is None else MovementVerdict.IGNORE
     if known.status.open:
         adds = known.gateway_id is None and seen.gateway_id is not None
         forward = not seen.status.open or known.status is MovementStatus.CREATED

@@ -84,6 +84,22 @@ async def test_a_void_and_a_capture_at_once_never_both_happen(vault: Installatio
         assert taking.is_success is bool(row["captures"]), (voiding.text, taking.text)
 
 
+async def test_a_capture_of_what_was_voided_is_a_contradiction(
+    puppeteer: Installation, puppet: Puppet, blueprint: Blueprint, sql: Sql
+) -> None:
+    puppet.says("pay", {"result": SUCCESS})
+    puppet.says("cancel", {"result": SUCCESS})
+    puppet.says("inquiryPayment", INQUIRED | {"paymentStatus": "CANCELLED", "transactions": [TAKEN]})
+    view = await paid(puppeteer, payment())
+    await ask_cancel(puppeteer, view)
+    await courier(puppeteer, blueprint).bring(_capture_told("20260105101"))
+    await puppeteer.work()
+    settled = await shown(puppeteer, view["paymentId"])
+    assert (settled["paymentStatus"], settled["captures"]) == ("CANCELLED", [])
+    assert await sql.alarms() == {"movement_contradiction"}
+    assert await sql.count("payment_inquiry") == 0
+
+
 async def test_after_seven_days_an_authorisation_is_not_voided(vault: Installation, sql: Sql) -> None:
     view = await _quietly(vault)
     await sql.change("update vault.payment set finalised_at = now() - interval '7 days 1 second'")

@@ -78,6 +78,14 @@ def test_what_was_believed_not_to_be_sent_may_still_turn_up() -> None:
         assert judged(MovementStatus.FAIL, nothing, not_sent=True) is MovementVerdict.IGNORE
 
 
+def test_the_conclusion_that_nothing_was_sent_gives_way_to_whatever_was_told() -> None:
+    concluded = CAPTURE.seen(MovementStatus.FAIL, not_sent=True)
+    assert all(judged(standing, concluded) is MovementVerdict.ADVANCE for standing in OPEN)
+    assert all(judged(standing, concluded) is MovementVerdict.IGNORE for standing in FINAL)
+    named = replace(CAPTURE, status=MovementStatus.PENDING, gateway_id="c.1")
+    assert judge_movement(named, concluded, AUTHORISED) is MovementVerdict.IGNORE
+
+
 def test_what_was_made_elsewhere_has_to_fit_the_payment() -> None:
     assert judge_movement(None, seen(MovementStatus.SUCCESS), AUTHORISED) is MovementVerdict.NEW
     assert judge_movement(None, seen(MovementStatus.SUCCESS, AUTHORISED), AUTHORISED) is MovementVerdict.NEW

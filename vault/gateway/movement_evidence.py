@@ -12,7 +12,11 @@ from vault.movement import Movement, MovementKind, MovementSeen, MovementStatus
 from vault.payment import Payment
 
 _OUTCOMES: Final = {"S": MovementStatus.SUCCESS, "F": MovementStatus.FAIL}
-_STATUSES: Final = {"SUCCESS": MovementStatus.SUCCESS, "FAIL": MovementStatus.FAIL}
+_STATUSES: Final = {
+    "SUCCESS": MovementStatus.SUCCESS,
+    "FAIL": MovementStatus.FAIL,
+    "CANCELLED": MovementStatus.FAIL,
+}
 _UNKNOWN_REFUND: Final = {"REFUND_NOT_EXIST", "ORDER_NOT_EXIST"}
 
 

@@ -91,6 +91,8 @@ async def _record_foreign(
 ) -> MovementVerdict:
     if verdict is not MovementVerdict.NEW:
         return verdict
+    if payment.status in {Status.FAIL, Status.CANCELLED}:
+        return MovementVerdict.CONTRADICTION  # there is nothing on which money could have moved
     movement_id = fresh_id(seen.kind)
     if not await movements.record_foreign(transaction, payment, movement_id, seen):
         return MovementVerdict.CONTRADICTION  # it is a movement of another payment
