@@ -59,7 +59,7 @@ _EVIDENCE = st.builds(
     status=st.none() | st.sampled_from([status for status in Status if status is not Status.CREATED]),
     result=st.none() | st.builds(Result, st.sampled_from(["SUCCESS", "PROCESS_FAIL"]), st.just("S"), st.just("")),
     gateway_payment_id=st.none() | st.sampled_from(["one", "two"]),
-    next_action=st.none() | st.just({"type": "REDIRECT"}),
+    next_action=st.none() | st.just({"type": "REDIRECT", "url": "https://acs.example/c"}),
     bound=st.sampled_from([True, True, True, False]),
 )
 
