@@ -9,6 +9,7 @@ import base64
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -130,7 +131,8 @@ class Canaries:
     def leaks_in_file(self, path: Path, *, text: bool) -> Iterator[Leak]:
         """Search one file piece by piece; in `text`, codes count as words too."""
         found: set[str] = set()
-        with path.open("rb") as file:
+        # What the server has taken away meanwhile holds nothing any more.
+        with suppress(FileNotFoundError), path.open("rb") as file:
             tail = b""
             while piece := file.read(_CHUNK):
                 data = tail + piece

@@ -129,11 +129,11 @@ async def _held(url: str, view: View) -> AsyncIterator[None]:
 
 
 async def _waiting(sql: Sql, count: int) -> None:
-    """Wait until so many requests have looked for their id and wait for a payment's row."""
+    """Wait until so many requests have looked for their id and wait for a payment's row; a notification may, too."""
     waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
     async def all_there() -> bool:
-        return bool(await sql.value(waiting) == count)
+        return bool(await sql.value(waiting) >= count)
 
     await until(all_there)
 

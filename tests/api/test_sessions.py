@@ -30,6 +30,8 @@ from tests.api.test_retired_keys import rotate
 from tests.canary import assert_clean
 from tests.installation import Blueprint, Installation
 from vault.auth import Scope
+from vault.store import drafts
+from vault.store.drafts import Begun
 
 pytestmark = pytest.mark.anyio
 MPI = {"threeDSVersion": "2.2.0", "eci": "05", "cavv": "AAABB000", "dsTransactionId": "1f0e"}
@@ -496,3 +498,13 @@ async def test_what_opens_a_session_opens_nowhere_else(vault: Installation, sql:
 async def test_a_stored_number_takes_no_part_in_a_session(vault: Installation) -> None:
     await stored(vault, store())
     assert (await opened(vault))["card"] is None
+
+
+async def test_a_session_that_can_never_be_written_is_told_as_busy(
+    vault: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: Any) -> Begun:
+        return Begun(payment=None, keys_active=False, card_usable=True)
+
+    monkeypatch.setattr(drafts, "begin", refused)
+    problem(await attempt(vault, session()), 503, "overloaded")

@@ -111,7 +111,7 @@ _POINTS: dict[Step, tuple[tuple[Any, str, Wrapping], ...]] = {
         (client._OneShotBody, "write", _noting),
         (client.GatewayClient, "_exchange", _waiting_after),
     ),
-    Step.AFTER_THE_ANSWER: ((Sender, "pay", _holding_after),),
+    Step.AFTER_THE_ANSWER: ((Sender, "send", _holding_after),),
     # What is recorded in one statement is held before it, the rest before its transaction is committed.
     Step.BEFORE_COMMIT: ((payments, "settle", _holding_before), (Recorder, "_write", _holding_after)),
     Step.BETWEEN_CHECK_AND_WRITE: ((client._OneShotBody, "_claim", _stopping_the_process),),
