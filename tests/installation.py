@@ -6,6 +6,7 @@ It refuses mocks: everything between the test and PostgreSQL is the product.
 import asyncio
 import base64
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -176,16 +177,15 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
         for tenant in blueprint.tenants:
             body = {"clientId": tenant.gateway_client_id, "publicKey": tenant.public_key}
             (await sandbox_api.post("/_sandbox/clients", json=body)).raise_for_status()
-        probe = uvicorn.Config("unused", host="127.0.0.1", port=0)
-        socket = probe.bind_socket()
-        url = f"http://127.0.0.1:{socket.getsockname()[1]}"
+        listener = free_listener()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         values = {"gateway_url": sandbox.url, "public_url": url} | changes
         settings = settings_for(blueprint.folder, database_url, **values)
         app = create_app(settings)
         app.openapi_schema = _schema(app)
         logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
-        task = asyncio.create_task(server.serve(sockets=[socket]))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
         stack.push_async_callback(_stopped, server, task)
         while not server.started:
             if task.done():
@@ -195,6 +195,17 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
             httpx2.AsyncClient(verify=False, base_url=url, headers=blueprint.tenants[0].headers, timeout=30)
         )
         yield Installation(settings, app.state.services, sandbox, sandbox_api, api, blueprint.tenants, app)
+
+
+def free_listener() -> socket.socket:
+    """Bind a free port.
+
+    The protocol is named, or asyncio would not switch Nagle's algorithm off: each answer on a connection that is kept
+    would wait 40 ms for an acknowledgement. (The product's own loop switches it off always.)
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    return listener
 
 
 def _schema(app: FastAPI) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import uvicorn
 
 from tests.faults.steps import Brake, Step, fit
 from tests.faults.waiting import until
-from tests.installation import settings_for
+from tests.installation import free_listener, settings_for
 from vault.app import create_app
 from vault.logs import configure
 from vault.services import Services
@@ -37,17 +37,16 @@ async def _serve(order: dict[str, Any]) -> None:
     settings = settings_for(Path(order["folder"]), order["database_url"], **order["settings"])
     configure(settings.log_format)
     app = create_app(settings)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
-    socket = config.bind_socket()
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[socket]))
+    listener = free_listener()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
 
     async def under_way() -> bool:
         return server.started or serving.done()
 
     await until(under_way)
     if not serving.done():
-        report = {"pid": os.getpid(), "url": f"http://127.0.0.1:{socket.getsockname()[1]}"}
+        report = {"pid": os.getpid(), "url": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         writer.write(orjson.dumps(report) + b"\n")
         beside = [asyncio.create_task(_let_go(reader, brake))]
         if Step(order["step"]) is Step.AFTER_THE_INQUIRY:
