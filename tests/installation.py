@@ -177,24 +177,34 @@ async def installed(blueprint: Blueprint, database_url: str, **changes: Any) -> 
         for tenant in blueprint.tenants:
             body = {"clientId": tenant.gateway_client_id, "publicKey": tenant.public_key}
             (await sandbox_api.post("/_sandbox/clients", json=body)).raise_for_status()
-        listener = free_listener()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        values = {"gateway_url": sandbox.url, "public_url": url} | changes
-        settings = settings_for(blueprint.folder, database_url, **values)
-        app = create_app(settings)
-        app.openapi_schema = _schema(app)
-        logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        stack.push_async_callback(_stopped, server, task)
+        values = {"gateway_url": sandbox.url} | changes
+        app, url = await stack.enter_async_context(served(blueprint, database_url, **values))
+        services: Services = app.state.services
+        api = await stack.enter_async_context(
+            httpx2.AsyncClient(verify=False, base_url=url, headers=blueprint.tenants[0].headers, timeout=30)
+        )
+        yield Installation(services.settings, services, sandbox, sandbox_api, api, blueprint.tenants, app)
+
+
+@asynccontextmanager
+async def served(blueprint: Blueprint, database_url: str, **changes: Any) -> AsyncIterator[tuple[FastAPI, str]]:
+    """Serve the application on a socket of its own until the block ends; gives it and its address."""
+    listener = free_listener()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = settings_for(blueprint.folder, database_url, **({"public_url": url} | changes))
+    app = create_app(settings)
+    app.openapi_schema = _schema(app)
+    logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
         while not server.started:
             if task.done():
                 task.result()
             await asyncio.sleep(0.005)
-        api = await stack.enter_async_context(
-            httpx2.AsyncClient(verify=False, base_url=url, headers=blueprint.tenants[0].headers, timeout=30)
-        )
-        yield Installation(settings, app.state.services, sandbox, sandbox_api, api, blueprint.tenants, app)
+        yield app, url
+    finally:
+        await _stopped(server, task)
 
 
 def free_listener() -> socket.socket:

@@ -1,4 +1,4 @@
-"""The steps of a payment at which a server can be made to stand still, and how.
+"""The steps of a payment, a capture or a refund at which a server can be made to stand still, and how.
 
 It refuses to know who asks for it. Invariants: a server changed in this way does what it always does, up to one point;
 what stands still there goes on only when it is told to.
@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from vault.gateway import client
+from vault.payments.moving import Moving
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.writing_ahead import WriteAhead
@@ -22,7 +23,7 @@ Wrapping: TypeAlias = Callable[["Brake", Any], Callable[..., Any]]
 
 
 class Step(StrEnum):
-    """Where a payment stands still: in the process that takes the request, or in the worker that asks about it."""
+    """Where something stands still: in the process that takes the request, or in the worker that asks about it."""
 
     BEFORE_WRITING = "before transaction 1"
     AFTER_WRITING = "after transaction 1"
@@ -104,14 +105,14 @@ def _stopping_the_process(_brake: Brake, method: Callable[..., None]) -> Callabl
 
 
 _POINTS: dict[Step, tuple[tuple[Any, str, Wrapping], ...]] = {
-    Step.BEFORE_WRITING: ((WriteAhead, "_begin", _holding_before),),
-    Step.AFTER_WRITING: ((WriteAhead, "_begin", _holding_after),),
+    Step.BEFORE_WRITING: ((WriteAhead, "_begin", _holding_before), (Moving, "_begin", _holding_before)),
+    Step.AFTER_WRITING: ((WriteAhead, "_begin", _holding_after), (Moving, "_begin", _holding_after)),
     Step.BEFORE_SENDING: ((client._OneShotBody, "write", _holding_before),),
     Step.DURING_THE_CALL: (
         (client._OneShotBody, "write", _noting),
         (client.GatewayClient, "_exchange", _waiting_after),
     ),
-    Step.AFTER_THE_ANSWER: ((Sender, "send", _holding_after),),
+    Step.AFTER_THE_ANSWER: ((Sender, "send", _holding_after), (Sender, "move", _holding_after)),
     # What is recorded in one statement is held before it, the rest before its transaction is committed.
     Step.BEFORE_COMMIT: ((payments, "settle", _holding_before), (Recorder, "_write", _holding_after)),
     Step.BETWEEN_CHECK_AND_WRITE: ((client._OneShotBody, "_claim", _stopping_the_process),),
