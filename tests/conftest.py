@@ -13,10 +13,30 @@ from tests.database import Cluster, Databases, Run
 _RUN = pytest.StashKey[Run]()
 _KEY = "cardvault_cluster"
 
+# Folders and modules whose tests walk the same lines over and over, or run the product in other processes: they are
+# not measured for coverage, which would take as long again.
+NOT_MEASURED = (
+    "tests/architecture/",
+    "tests/docs/",
+    "tests/faults/",
+    "tests/ops/bench/",
+    "tests/ops/sandbox/",
+    "tests/ops/test_",
+    "tests/api/test_described.py",
+    "tests/api/test_mandate_machine.py",
+    "tests/api/test_movement_machine.py",
+)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[_RUN] = Run()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(NOT_MEASURED):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.hookimpl(optionalhook=True)

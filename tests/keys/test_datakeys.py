@@ -58,6 +58,7 @@ def test_no_nonce_repeats_over_processes_forked_after_the_key_was_loaded(keys: P
     assert int((tmp_path / "counter").read_bytes()) == 3000 + children * 3000
 
 
+@pytest.mark.no_cover
 def test_eight_writing_processes_never_pass_the_limit(keys: Path, tmp_path: Path) -> None:
     """T-7."""
     counter, marks = tmp_path / "counter", tmp_path / "marks"

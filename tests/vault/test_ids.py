@@ -2,7 +2,6 @@
 
 import base64
 import re
-import sys
 import uuid
 from itertools import pairwise
 
@@ -53,14 +52,10 @@ def test_no_id_of_any_time_has_thirteen_digits_in_a_row(moment: int) -> None:
     assert re.search(r"[0-9]{13}", made) is None
 
 
+@pytest.mark.no_cover
 def test_a_million_ids_contain_no_card_number() -> None:
     """The response guard scans ids in bodies: a hit would withhold an answer after its commit."""
-    coverage = sys.gettrace()
-    sys.settrace(None)  # the same lines a million times: measured, they take four times as long
-    try:
-        text = "\n".join(new_id(Prefix.PAYMENT) for _ in range(1_000_000))
-    finally:
-        sys.settrace(coverage)
+    text = "\n".join(new_id(Prefix.PAYMENT) for _ in range(1_000_000))
     assert not contains_pan(text)
 
 

@@ -7,7 +7,9 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from tests.installation import settings_for
-from vault.app import create_app
+from tests.vault.test_settings import DEVELOPMENT
+from tests.vault.web import captured
+from vault.app import create_app, from_environment
 from vault.auth import Scope
 from vault.errors import VaultError
 from vault.problems import error_classes
@@ -28,6 +30,13 @@ def test_it_is_openapi_3_1_and_made_once() -> None:
     app = create_app(settings_for(Path("/nowhere"), "postgresql://nobody@127.0.0.1/none"))
     assert app.openapi()["openapi"].startswith("3.1")
     assert app.openapi() is app.openapi()
+
+
+def test_a_servers_process_makes_it_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in DEVELOPMENT.items():
+        monkeypatch.setenv(name, value)
+    with captured():
+        assert from_environment().openapi()["openapi"].startswith("3.1")
 
 
 def test_every_route_is_in_the_document(document: dict[str, Any]) -> None:

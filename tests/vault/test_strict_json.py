@@ -147,6 +147,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.no_cover
 @given(st.dictionaries(st.text("abc", max_size=4), JSON_VALUES, max_size=5), st.booleans())
 def test_what_a_serialiser_writes_comes_back_the_same(value: dict[str, Any], ascii_only: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
     assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value

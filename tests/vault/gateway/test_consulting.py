@@ -139,6 +139,7 @@ def test_values_of_another_form_are_left_out() -> None:
     assert read.plans is None
 
 
+@pytest.mark.no_cover
 @given(JSON)
 def test_whatever_comes_is_read_or_left_out(raw: Any) -> None:
     read_options({"paymentOptions": raw})

@@ -12,6 +12,7 @@ LISTS = st.lists(LEAVES, max_size=3)
 OBJECTS = st.dictionaries(TEXT, LEAVES | LISTS, max_size=3)
 
 
+@pytest.mark.no_cover
 @settings(deadline=None)
 @given(st.dictionaries(TEXT, LEAVES | LISTS | OBJECTS, max_size=4))
 def test_what_is_written_reads_back_the_same(body: dict[str, object]) -> None:

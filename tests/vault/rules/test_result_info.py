@@ -189,6 +189,7 @@ def test_a_number_of_installments_may_be_a_number_or_text(spelt: Any, shown: str
     }
 
 
+@pytest.mark.no_cover
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | st.text(), JSON))
 def test_whatever_comes_in_only_known_fields_without_card_numbers_go_out(raw: dict[str, Any]) -> None:
     identifiers = {"networkTransactionId", "authorizationCode", "rrn"}
