@@ -13,17 +13,21 @@ from keys.keyring import Keyring
 from ops.connection import why_no_connection
 from ops.doctor_database import Facts, read_facts
 from ops.failures import FORESEEN, explained
-from ops.gateway_probe import why_unreachable
+from ops.gateway_probe import why_distrusted, why_unreachable
 from ops.key_status import RingStatus, read_status
-from ops.operating import operators_database
+from ops.operating import onboarding_of, operators_database
 from ops.refusal import Refused
 from ops.schema import check_schema
 from vault import custody
 from vault.db import Database
 from vault.errors import DatabaseUnavailable
+from vault.gateway.client import GatewayClient
 from vault.health import examine as examine_health
+from vault.merchant import Merchant
 from vault.migrations import SchemaDiffers
+from vault.onboarding import Onboarding
 from vault.roles import APP, OPERATOR
+from vault.services import gateway_client
 from vault.settings import Settings, SettingsInvalid, load_settings
 
 _OLDEST: Final = 15
@@ -70,6 +74,8 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     if all(finding.level is not Level.FAIL for finding in connections):
         findings += [finding async for finding in _inside(settings)]
     findings.append(await _gateway(settings))
+    if all(finding.level is not Level.FAIL for finding in findings) and findings[-1].level is Level.OK:
+        findings += [finding async for finding in _merchants(settings)]
     return findings
 
 
@@ -203,3 +209,23 @@ async def _gateway(settings: Settings) -> Finding:
     if reason is None:
         return Finding("gateway", Level.OK, "answers")
     return Finding("gateway", Level.WARN, reason, "check CARDVAULT_GATEWAY_URL, the network, and _GATEWAY_CA_FILE")
+
+
+async def _merchants(settings: Settings) -> Findings:
+    """Let every active merchant ask the gateway something harmless, so that no payment finds a wrong key first."""
+    async with onboarding_of(settings) as onboarding, gateway_client(settings) as client:
+        for merchant in await onboarding.merchants():
+            if merchant.active:
+                yield await _understanding(onboarding, client, merchant)
+
+
+async def _understanding(onboarding: Onboarding, client: GatewayClient, merchant: Merchant) -> Finding:
+    try:
+        keys = await onboarding.gateway_keys(merchant)
+    except FORESEEN as error:
+        return Finding("gateway", Level.FAIL, f"{merchant.id}: its keys do not open", _reason(error))
+    distrust = await why_distrusted(client, keys.credentials(merchant.gateway_client_id))
+    if distrust is None:
+        return Finding("gateway", Level.OK, f"{merchant.id}: both sides know each other's keys")
+    level = Level.FAIL if distrust.certain else Level.WARN
+    return Finding("gateway", level, f"{merchant.id}: {distrust.said}", distrust.advice)

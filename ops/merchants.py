@@ -1,17 +1,24 @@
 """Merchants as an operator's command shows and changes them.
 
-It refuses to know the command line and keys. Invariant: a change keeps what it does not name.
+It refuses to know the command line and how keys are sealed. Invariant: a change keeps what it does not name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from ops.gateway_probe import why_distrusted
 from ops.refusal import Refused
+from vault.directory import GatewayKeys
 from vault.errors import NotFound
+from vault.gateway.client import GatewayClient
+from vault.gateway.signing import load_private_key, load_public_key
 from vault.merchant import Merchant, MerchantSettings
 from vault.onboarding import Onboarding
 
@@ -25,6 +32,16 @@ class Change:
     name: str | None = None
     active: bool | None = None
     defaults: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What an operator changes about gateway keys: the signing key, added keys of the gateway, those to retire."""
+
+    private_key: str | None = field(default=None, repr=False)
+    key_version: str | None = None
+    public_keys: Mapping[str, str] = field(default_factory=dict)
+    retired: Sequence[str] = ()
 
 
 def settings_from(present: Mapping[str, Any], given: Mapping[str, str | None]) -> MerchantSettings:
@@ -54,12 +71,65 @@ def merchant_record(merchant: Merchant) -> dict[str, Any]:
     }
 
 
+def keys_record(keys: GatewayKeys) -> dict[str, Any]:
+    """Give what may be shown of gateway keys: versions, and digests of public keys to compare with the console's."""
+    own = load_private_key(keys.private_key).public_key()
+    known = {version: digest(load_public_key(text)) for version, text in sorted(keys.public_keys.items())}
+    return {
+        "signing": {"keyVersion": keys.key_version, "publicKeySha256": digest(own)},
+        "gateway": [{"keyVersion": version, "publicKeySha256": shown} for version, shown in known.items()],
+    }
+
+
+def digest(key: RSAPublicKey) -> str:
+    """Give the SHA-256 of a public key (SubjectPublicKeyInfo) in hexadecimal digits."""
+    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def changed_keys(present: GatewayKeys, change: KeyChange) -> GatewayKeys:
+    """Put what an operator gives over the present keys; raises `Refused` where that cannot be."""
+    if change == KeyChange():
+        raise Refused("nothing to change: give a key file, or a version to retire")
+    unknown = [version for version in change.retired if version not in present.public_keys]
+    if unknown:
+        raise Refused(f"the merchant has no gateway key of version {', '.join(unknown)}")
+    public_keys = {version: key for version, key in present.public_keys.items() if version not in change.retired}
+    return GatewayKeys(
+        change.private_key or present.private_key,
+        change.key_version or present.key_version,
+        {**public_keys, **change.public_keys},
+    )
+
+
+async def rotate_gateway_keys(
+    onboarding: Onboarding, client: GatewayClient | None, merchant_id: str, change: KeyChange
+) -> tuple[Merchant, GatewayKeys]:
+    """Change a merchant's gateway keys, once the gateway was seen to accept them, unless no client is given.
+
+    Raises `Refused`, with the merchant as it was.
+    """
+    merchant = await find_merchant(onboarding, merchant_id)
+    keys = changed_keys(await onboarding.gateway_keys(merchant), change)
+    credentials = keys.credentials(merchant.gateway_client_id)
+    distrust = await why_distrusted(client, credentials) if client else None
+    if distrust is not None:
+        raise Refused(f"{distrust.said}; nothing was changed: {distrust.advice}, or give --unchecked")
+    await onboarding.replace_gateway_keys(merchant, keys)
+    return merchant, keys
+
+
 async def find_merchant(onboarding: Onboarding, merchant_id: str) -> Merchant:
     """Give a merchant; raises `Refused` when there is none."""
     try:
         return await onboarding.merchant(merchant_id)
     except NotFound:
         raise Refused("no merchant has this id: see cardvault merchants list") from None
+
+
+async def show_merchant(onboarding: Onboarding, merchant_id: str) -> dict[str, Any]:
+    """Give all that is shown of a merchant; raises `Refused` when there is none."""
+    merchant = await find_merchant(onboarding, merchant_id)
+    return merchant_record(merchant) | {"gatewayKeys": keys_record(await onboarding.gateway_keys(merchant))}
 
 
 async def change_merchant(onboarding: Onboarding, merchant_id: str, change: Change) -> Merchant:

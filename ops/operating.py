@@ -16,9 +16,11 @@ from keys.keyring import Keyring
 from vault import custody
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
+from vault.gateway.client import GatewayClient
 from vault.logs import configure
 from vault.onboarding import Onboarding
 from vault.roles import OPERATOR
+from vault.services import gateway_client
 from vault.settings import Settings, load_settings
 from vault.store.keys import KeyStore
 
@@ -77,5 +79,15 @@ def with_onboarding(work: Callable[[Onboarding], Awaitable[_Result]]) -> _Result
     async def run(settings: Settings) -> _Result:
         async with onboarding_of(settings) as onboarding:
             return await work(onboarding)
+
+    return asyncio.run(run(_settings()))
+
+
+def with_gateway(work: Callable[[Onboarding, GatewayClient], Awaitable[_Result]]) -> _Result:
+    """Run an operator's work on merchants that asks the gateway."""
+
+    async def run(settings: Settings) -> _Result:
+        async with onboarding_of(settings) as onboarding, gateway_client(settings) as client:
+            return await work(onboarding, client)
 
     return asyncio.run(run(_settings()))

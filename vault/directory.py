@@ -6,7 +6,7 @@ that of an API client is; the caches are bounded.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -38,7 +38,7 @@ class Account:
 class GatewayKeys:
     """What a merchant hands over to be sealed: keys as text (antom-api.md 1.5), public ones by version."""
 
-    private_key: str
+    private_key: str = field(repr=False)
     key_version: str
     public_keys: dict[str, str]
 
@@ -58,6 +58,13 @@ async def seal_gateway_keys(keyring: Keyring, merchant_id: str, keys: GatewayKey
         {"privateKey": keys.private_key, "keyVersion": keys.key_version, "publicKeys": keys.public_keys}
     )
     return await keyring.seal(Purpose.CREDENTIAL, plaintext, _location(merchant_id))
+
+
+async def open_gateway_keys(opener: Opener, merchant: Merchant, origin: Origin) -> GatewayKeys:
+    """Open a merchant's gateway keys; raises `IntegrityFailure` or `KeysUnavailable`."""
+    sealed = await opener.open(merchant.gateway_credentials, _location(merchant.id), origin)
+    opened = orjson.loads(sealed.reveal())
+    return GatewayKeys(opened["privateKey"], opened["keyVersion"], opened["publicKeys"])
 
 
 class Directory:
@@ -91,9 +98,7 @@ class Directory:
         known = self._opened.get(place)
         if known is not None:
             return known
-        sealed = await self._opener.open(merchant.gateway_credentials, _location(merchant.id), origin)
-        opened = orjson.loads(sealed.reveal())
-        keys = GatewayKeys(opened["privateKey"], opened["keyVersion"], opened["publicKeys"])
+        keys = await open_gateway_keys(self._opener, merchant, origin)
         credentials = keys.credentials(merchant.gateway_client_id)
         self._opened.put(place, credentials)
         return credentials

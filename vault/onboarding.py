@@ -16,10 +16,11 @@ from vault.audit.events import Event, EventType, Origin
 from vault.auth import Scope
 from vault.custody import INSTALLATION, create_merchant_keys
 from vault.db import Database, StatementFailed
-from vault.directory import Directory, GatewayKeys, seal_gateway_keys
+from vault.directory import Directory, GatewayKeys, open_gateway_keys, seal_gateway_keys
 from vault.errors import Conflict, NotFound
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant, MerchantSettings
+from vault.opening import Opener
 from vault.settings import Settings
 from vault.store import merchants
 from vault.store.merchants import ClientRow
@@ -94,6 +95,23 @@ class Onboarding:
         async with self._database.transaction() as transaction:
             await merchants.update(transaction, merchant, event)
         return merchant
+
+    async def gateway_keys(self, merchant: Merchant) -> GatewayKeys:
+        """Open a merchant's gateway keys; raises `IntegrityFailure` or `KeysUnavailable`."""
+        return await open_gateway_keys(Opener(self._database, self._keyring), merchant, self._origin)
+
+    async def replace_gateway_keys(self, merchant: Merchant, keys: GatewayKeys) -> None:
+        """Seal other gateway keys for a merchant, in place of the ones that it was read with.
+
+        Servers use them within two seconds. Raises `KeyFormatInvalid`, `CredentialsInvalid`, or `Conflict` when
+        somebody else changed them meanwhile (controls.md ACC-9).
+        """
+        keys.credentials(merchant.gateway_client_id)
+        sealed = await seal_gateway_keys(self._keyring, merchant.id, keys)
+        event = Event(EventType.GATEWAY_KEYS_CHANGED, self._origin, merchant.id, (merchant.id,))
+        async with self._database.transaction() as transaction:
+            if not await merchants.replace_credentials(transaction, merchant, sealed, event):
+                raise Conflict("The merchant's gateway keys were changed meanwhile: look at them and try again.")
 
     async def create_client(self, new: NewClient) -> tuple[ClientRow, ApiSecret]:
         """Make an API client; gives it with its secret, which cannot be had again."""

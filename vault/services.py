@@ -71,16 +71,20 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     database = Database(settings.database_url.get_secret_value(), role=APP, pool_size=settings.pool_size)
     try:
         keyring = await open_keyring(settings, database)
-        client = GatewayClient(
-            settings.gateway_url,
-            timeouts=_timeouts(settings.gateway_timeout),
-            ca_file=settings.gateway_ca_file,
-            allow_plain_http=not settings.in_production,
-        )
-        async with client:
+        async with gateway_client(settings) as client:
             yield _assemble(settings, database, keyring, client)
     finally:
         await database.close()
+
+
+def gateway_client(settings: Settings) -> GatewayClient:
+    """Make the client that calls the gateway of the settings; raises OSError for an unusable file of roots."""
+    return GatewayClient(
+        settings.gateway_url,
+        timeouts=_timeouts(settings.gateway_timeout),
+        ca_file=settings.gateway_ca_file,
+        allow_plain_http=not settings.in_production,
+    )
 
 
 def _timeouts(answer: float) -> Timeouts:

@@ -5,11 +5,14 @@ command line, which every account of the machine can read.
 """
 
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from ops.cli.output import json_option, show_record, show_table
+
+if TYPE_CHECKING:
+    from ops.merchants import KeyChange
 
 _COLUMNS = ("merchantId", "name", "status", "gatewayClientId")
 _REGIONAL = {
@@ -146,12 +149,12 @@ def listed(*, as_json: bool) -> None:
 @click.argument("merchant_id")
 @json_option
 def show(merchant_id: str, *, as_json: bool) -> None:
-    """Show a merchant, with the address that its gateway notifications go to."""
-    from ops.merchants import find_merchant, merchant_record
+    """Show a merchant, with the address of its gateway notifications and the versions of its gateway keys."""
+    from ops.merchants import show_merchant
     from ops.operating import with_onboarding
 
-    merchant = with_onboarding(lambda onboarding: find_merchant(onboarding, merchant_id))
-    show_record(merchant_record(merchant), as_json=as_json)
+    shown = with_onboarding(lambda onboarding: show_merchant(onboarding, merchant_id))
+    show_record(shown, as_json=as_json)
 
 
 @merchants.command()
@@ -168,6 +171,62 @@ def update(merchant_id: str, *, name: str | None, enable: bool, as_json: bool, *
     change = Change(name, True if enable else None, rest)
     merchant = with_onboarding(lambda onboarding: change_merchant(onboarding, merchant_id, change))
     show_record(merchant_record(merchant), as_json=as_json)
+
+
+@merchants.command()
+@click.argument("merchant_id")
+@click.option(
+    "--gateway-private-key-file",
+    type=click.File("r", lazy=True),
+    metavar="PATH",
+    help="The merchant's new private key, which signs from now on; - reads standard input.",
+)
+@click.option("--key-version", metavar="N", help="The version of the merchant's key at the gateway.")
+@click.option(
+    "--gateway-public-key-file",
+    type=click.File("r", lazy=True),
+    metavar="PATH",
+    help="A further public key of the gateway; the others stay good until they are retired.",
+)
+@click.option("--gateway-key-version", metavar="N", help="The version of that public key.")
+@click.option("--retire-gateway-key", "retired", multiple=True, metavar="N", help="A version no longer to accept.")
+@click.option("--unchecked", is_flag=True, help="Do not ask the gateway first whether the keys are good.")
+@json_option
+def rotate_gateway_key(merchant_id: str, *, unchecked: bool, as_json: bool, **given: Any) -> None:
+    """Change the keys between a merchant and the gateway, after trying them; what is not given stays.
+
+    Register the new public key at the gateway first, beside the old one, and take the old one away there when this
+    is done: no payment fails meanwhile. Servers use the new keys within two seconds.
+    """
+    from ops.merchants import keys_record, merchant_record, rotate_gateway_keys
+    from ops.operating import with_gateway
+
+    change = _key_change(**given)
+    merchant, keys = with_gateway(
+        lambda onboarding, client: rotate_gateway_keys(onboarding, None if unchecked else client, merchant_id, change)
+    )
+    show_record(merchant_record(merchant) | {"gatewayKeys": keys_record(keys)}, as_json=as_json)
+
+
+def _key_change(
+    gateway_private_key_file: IO[str] | None,
+    key_version: str | None,
+    gateway_public_key_file: IO[str] | None,
+    gateway_key_version: str | None,
+    retired: tuple[str, ...],
+) -> "KeyChange":
+    """Read the given files; a key comes with its version, so that nobody guesses what the gateway calls it."""
+    from ops.merchants import KeyChange
+
+    if gateway_private_key_file is not None and key_version is None:
+        raise click.UsageError("--gateway-private-key-file needs --key-version: the version that the gateway shows")
+    if (gateway_public_key_file is None) is not (gateway_key_version is None):
+        raise click.UsageError("--gateway-public-key-file and --gateway-key-version are given together")
+    public_keys = {}
+    if gateway_public_key_file is not None and gateway_key_version is not None:
+        public_keys = {gateway_key_version: gateway_public_key_file.read()}
+    private_key = None if gateway_private_key_file is None else gateway_private_key_file.read()
+    return KeyChange(private_key, key_version, public_keys, retired)
 
 
 @merchants.command()

@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ops.sandbox.book import Book
-from ops.sandbox.clients import Clients
+from ops.sandbox.clients import FIRST_VERSION, Clients
 from ops.sandbox.results import Json
 from ops.sandbox.scenarios import ScenarioUnknown, parse_scenario
 from ops.sandbox.signing import KeyUnusable
 
 CLIENT_ID = re.compile(r"[!-~]{1,64}")
+KEY_VERSION = re.compile(r"[0-9]{1,9}")
 
 
 class Control:
@@ -57,15 +58,18 @@ class Control:
         return web.json_response(self._book.received(request.query.get("paymentRequestId")))
 
     async def register(self, request: web.Request) -> web.Response:
-        """Register a merchant's public key and return the gateway's."""
+        """Register a version of a merchant's public key and return the gateway's."""
         body = await _json_object(request)
         client_id, public_key = body.get("clientId"), body.get("publicKey")
+        version = body.get("keyVersion", FIRST_VERSION)
         if not isinstance(client_id, str) or not CLIENT_ID.fullmatch(client_id):
             return _refused("invalid_client_id", "clientId is a text of 1 to 64 visible ASCII characters")
+        if not isinstance(version, str) or not KEY_VERSION.fullmatch(version):
+            return _refused("invalid_key_version", "keyVersion is a text of 1 to 9 digits")
         if not isinstance(public_key, str):
             return _refused("invalid_public_key", "publicKey is the bare base64 of a SubjectPublicKeyInfo")
         try:
-            self._clients.register(client_id, public_key)
+            self._clients.register(client_id, public_key, version)
         except KeyUnusable as unusable:
             return _refused("invalid_public_key", str(unusable))
         return web.json_response({"gatewayPublicKey": self._gateway_public_key})

@@ -82,7 +82,7 @@ class FrontDoor:
         time = request.headers.get("Request-Time", "")
         message = string_to_sign(method=head.method, target=head.target, client_id=head.client_id, time=time, body=body)
         try:
-            check_signature(request.headers.get("Signature"), message, key=client.public_key)
+            check_signature(request.headers.get("Signature"), message, keys=client.public_keys)
         except KeyVersionUnknown:
             raise Refused(Code.KEY_NOT_FOUND) from None
         except SignatureRejected:

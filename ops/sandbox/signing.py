@@ -10,6 +10,7 @@ import base64
 import binascii
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote_plus, unquote_plus
 
@@ -45,12 +46,13 @@ def signature_header(key: rsa.RSAPrivateKey, message: bytes, *, key_version: str
     return f"algorithm=RSA256,keyVersion={key_version},signature={quote_plus(signature)}"
 
 
-def check_signature(header: str | None, message: bytes, *, key: rsa.RSAPublicKey, key_version: str = "1") -> None:
-    """Raise `SignatureRejected` or `KeyVersionUnknown` unless the header signs the message."""
+def check_signature(header: str | None, message: bytes, *, keys: Mapping[str, rsa.RSAPublicKey]) -> None:
+    """Raise `SignatureRejected` or `KeyVersionUnknown` unless the header signs the message with the key it names."""
     read = HEADER.fullmatch((header or "").strip())
     if read is None:
         raise SignatureRejected
-    if read["version"] != key_version:
+    key = keys.get(read["version"])
+    if key is None:
         raise KeyVersionUnknown
     try:
         signature = base64.b64decode(unquote_plus(read["signature"]), validate=True)

@@ -9,7 +9,7 @@ import pytest
 from keys.errors import KeyUnavailable
 from keys.seals.keystore import Passphrase
 from keys.seals.local import LocalSeal
-from tests.api.shop import Sql, payment, stored
+from tests.api.shop import Sql, paid, payment, stored
 from tests.installation import OPERATOR_ORIGIN, PASSPHRASE, Installation, key_pair, settings_for
 from vault import custody
 from vault.auth import Caller, Scope
@@ -18,6 +18,7 @@ from vault.db import Database, StatementFailed
 from vault.directory import GatewayKeys
 from vault.errors import Conflict, DatabaseUnavailable, NotFound, RequestInvalid
 from vault.gateway.errors import KeyFormatInvalid
+from vault.gateway.operations import Operation, wire_path
 from vault.merchant import MerchantSettings
 from vault.onboarding import NewClient, NewMerchant, Onboarding, OnboardingInvalid
 from vault.roles import OPERATOR
@@ -172,3 +173,39 @@ async def test_a_failure_of_the_database_carries_no_value(vault: Installation) -
     with pytest.raises(DatabaseUnavailable):
         async with vault.services.database.session() as session:
             await session.rows("do $$ begin raise exception 'x' using errcode = '40001'; end $$")
+
+
+async def test_payments_go_on_while_a_gateway_key_is_changed(vault: Installation, operators: Onboarding) -> None:
+    assert (await paid(vault, payment()))["paymentStatus"] == "SUCCESS"
+    merchant = await operators.merchant(vault.tenants[0].merchant_id)
+    keys = await operators.gateway_keys(merchant)
+    private, public = key_pair()
+    body = {"clientId": merchant.gateway_client_id, "publicKey": public, "keyVersion": "2"}
+    assert (await vault.sandbox_api.post("/_sandbox/clients", json=body)).status_code == 200
+    assert (await paid(vault, payment()))["paymentStatus"] == "SUCCESS"
+    await operators.replace_gateway_keys(merchant, replace(keys, private_key=private, key_version="2"))
+    assert (await paid(vault, payment()))["paymentStatus"] == "SUCCESS"
+
+
+async def test_two_operators_do_not_undo_each_others_change(vault: Installation, operators: Onboarding) -> None:
+    merchant = await operators.merchant(vault.tenants[0].merchant_id)
+    keys = await operators.gateway_keys(merchant)
+    await operators.replace_gateway_keys(merchant, keys)
+    with pytest.raises(Conflict):
+        await operators.replace_gateway_keys(merchant, keys)
+
+
+async def test_test_and_live_accounts_work_side_by_side(vault: Installation, operators: Onboarding) -> None:
+    """antom-api.md 1.1: the client id alone decides under which root the gateway is called."""
+    private, public = key_pair()
+    keys = GatewayKeys(private, "1", {"1": vault.sandbox.gateway_public_key})
+    settings = (await operators.merchant(vault.tenants[0].merchant_id)).settings
+    live = await operators.create_merchant(NewMerchant("Live", "5XLIVE", keys, settings))
+    body = {"clientId": "5XLIVE", "publicKey": public}
+    assert (await vault.sandbox_api.post("/_sandbox/clients", json=body)).status_code == 200
+    _, secret = await operators.create_client(NewClient(live.id, "checkout", [Scope.PAYMENTS_WRITE]))
+    for key in (secret.reveal(), vault.tenants[0].api_key):
+        made = await vault.api.post("/v1/payments", json=payment(), headers={"Authorization": f"Bearer {key}"})
+        assert made.json()["paymentStatus"] == "SUCCESS", made.text
+    assert wire_path(Operation.PAY, client_id="5XLIVE") == "/ams/api/v1/payments/pay"
+    assert wire_path(Operation.PAY, client_id="SANDBOX_5X") == "/ams/sandbox/api/v1/payments/pay"

@@ -41,6 +41,7 @@ class EventType(StrEnum):
     ALARM_RAISED = "alarm.raised"
     MERCHANT_CREATED = "merchant.created"
     MERCHANT_CHANGED = "merchant.changed"
+    GATEWAY_KEYS_CHANGED = "merchant.gateway_keys_changed"
     CLIENT_CREATED = "client.created"
     CLIENT_ROTATED = "client.rotated"
     CLIENT_REVOKED = "client.revoked"

@@ -114,6 +114,23 @@ async def update(transaction: Transaction, merchant: Merchant, event: Event) -> 
     await append(transaction, event)
 
 
+async def replace_credentials(
+    transaction: Transaction, merchant: Merchant, credentials: Envelope, event: Event
+) -> bool:
+    """Put other sealed gateway keys in place of a merchant's present ones; False when those are others by now."""
+    rows = await transaction.rows(
+        "update vault.merchant set gateway_credentials = $3, gateway_credentials_key_id = $4, "
+        "updated_at = clock_timestamp() where id = $1 and gateway_credentials = $2 returning id",
+        merchant.id,
+        merchant.gateway_credentials,
+        credentials.data,
+        credentials.key_id,
+    )
+    if rows:
+        await append(transaction, event)
+    return bool(rows)
+
+
 async def present(session: Session, secret: Fingerprint) -> Presented | None:
     """Find the client of a secret by its keyed hash."""
     row = await session.row(_PRESENT, secret.value)

@@ -133,6 +133,8 @@ async def test_a_scenario_that_is_no_text_is_refused(gateway: Gateway) -> None:
         (b'{"clientId":"5X1"}', "invalid_public_key"),
         (b'{"clientId":"5X1","publicKey":7}', "invalid_public_key"),
         (b'{"clientId":"5X1","publicKey":"AAAA"}', "invalid_public_key"),
+        (b'{"clientId":"5X1","publicKey":"AAAA","keyVersion":2}', "invalid_key_version"),
+        (b'{"clientId":"5X1","publicKey":"AAAA","keyVersion":"new"}', "invalid_key_version"),
     ],
 )
 async def test_an_unusable_registration_is_refused(gateway: Gateway, body: bytes, error: str) -> None:
@@ -158,5 +160,14 @@ async def test_clients_and_gateway_key_outlive_the_process_and_nothing_else_does
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["clients.json", "gateway.pem"]
     assert (tmp_path / "state" / "gateway.pem").stat().st_mode & 0o777 == 0o600
     clients = (tmp_path / "state" / "clients.json").read_text(encoding="utf-8")
-    assert json.loads(clients) == {first.client_id: public_text(merchant_key)}
+    assert json.loads(clients) == {first.client_id: {"1": public_text(merchant_key)}}
     assert VISA not in clients
+
+
+async def test_a_folder_of_before_there_were_versions_is_read(
+    start: Start, tmp_path: Path, merchant_key: rsa.RSAPrivateKey
+) -> None:
+    (tmp_path / "clients.json").write_text(json.dumps({"SANDBOX_OLD": public_text(merchant_key)}))
+    running = await start(state_directory=tmp_path)
+    old = Gateway(running.url, merchant_key, "SANDBOX_OLD", running.session, running.gateway_key)
+    assert (await old.inquire("pr-1")).result == ("F", "ORDER_NOT_EXIST")

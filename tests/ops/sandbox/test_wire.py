@@ -95,22 +95,22 @@ def test_a_spoilt_signature_header_is_rejected(spoil: Callable[[str], str], merc
     message = next(m for m in (str(i).encode() for i in range(1000)) if "%2B" in signature_header(merchant_key, m))
     spoilt = spoil(signature_header(merchant_key, message))
     with pytest.raises(SignatureRejected):
-        check_signature(spoilt, message, key=merchant_key.public_key())
+        check_signature(spoilt, message, keys={"1": merchant_key.public_key()})
 
 
 def test_a_missing_signature_and_another_message_are_rejected(merchant_key: rsa.RSAPrivateKey) -> None:
-    key = merchant_key.public_key()
+    keys = {"1": merchant_key.public_key()}
     with pytest.raises(SignatureRejected):
-        check_signature(None, b"m", key=key)
+        check_signature(None, b"m", keys=keys)
     with pytest.raises(SignatureRejected):
-        check_signature(signature_header(merchant_key, b"m"), b"n", key=key)
-    check_signature(signature_header(merchant_key, b"m"), b"m", key=key)
+        check_signature(signature_header(merchant_key, b"m"), b"n", keys=keys)
+    check_signature(signature_header(merchant_key, b"m"), b"m", keys=keys)
 
 
 def test_another_key_version_is_unknown(merchant_key: rsa.RSAPrivateKey) -> None:
     header = signature_header(merchant_key, b"m", key_version="2")
     with pytest.raises(KeyVersionUnknown):
-        check_signature(header, b"m", key=merchant_key.public_key())
+        check_signature(header, b"m", keys={"1": merchant_key.public_key()})
 
 
 def test_key_text_that_is_no_large_rsa_key_is_unusable(merchant_key: rsa.RSAPrivateKey) -> None:
