@@ -5,11 +5,8 @@ It refuses to know the command line and how keys are sealed. Invariant: a change
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -18,7 +15,7 @@ from ops.refusal import Refused
 from vault.directory import GatewayKeys
 from vault.errors import NotFound
 from vault.gateway.client import GatewayClient
-from vault.gateway.signing import load_private_key, load_public_key
+from vault.gateway.signing import load_private_key, load_public_key, public_key_digest
 from vault.merchant import Merchant, MerchantSettings
 from vault.onboarding import Onboarding
 
@@ -74,16 +71,11 @@ def merchant_record(merchant: Merchant) -> dict[str, Any]:
 def keys_record(keys: GatewayKeys) -> dict[str, Any]:
     """Give what may be shown of gateway keys: versions, and digests of public keys to compare with the console's."""
     own = load_private_key(keys.private_key).public_key()
-    known = {version: digest(load_public_key(text)) for version, text in sorted(keys.public_keys.items())}
+    known = {version: public_key_digest(load_public_key(text)) for version, text in sorted(keys.public_keys.items())}
     return {
-        "signing": {"keyVersion": keys.key_version, "publicKeySha256": digest(own)},
+        "signing": {"keyVersion": keys.key_version, "publicKeySha256": public_key_digest(own)},
         "gateway": [{"keyVersion": version, "publicKeySha256": shown} for version, shown in known.items()],
     }
-
-
-def digest(key: RSAPublicKey) -> str:
-    """Give the SHA-256 of a public key (SubjectPublicKeyInfo) in hexadecimal digits."""
-    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def changed_keys(present: GatewayKeys, change: KeyChange) -> GatewayKeys:

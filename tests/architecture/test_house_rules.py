@@ -22,7 +22,7 @@ REVEALS = {
     "vault/card_policy.py:_is_published",
     "vault/cards.py:Cards._profile",
     "vault/cards.py:Cards._sealed",
-    "vault/directory.py:Directory._credentials",
+    "vault/directory.py:open_gateway_keys",
     "vault/gateway/card_messages.py:code",
     "vault/gateway/card_messages.py:extra_verification",
     "vault/gateway/messages.py:_card_details",

@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
@@ -16,7 +17,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 
 from vault.gateway.errors import CredentialsInvalid, KeyFormatInvalid, SignatureFault, SignatureInvalid
 
@@ -92,6 +98,11 @@ def load_public_key(text: str) -> RSAPublicKey:
         raise KeyFormatInvalid("the gateway uses RSA keys only")
     _check_size(key.key_size)
     return key
+
+
+def public_key_digest(key: RSAPublicKey) -> str:
+    """Give the SHA-256 of a public key (SubjectPublicKeyInfo) in hexadecimal digits, for people to compare."""
+    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def string_to_sign(method: str, path: str, *, client_id: str, time: str, body: bytes) -> bytes:
