@@ -18,6 +18,7 @@ def test_a_merchant_is_made_with_its_defaults(desk: Desk, key_texts: KeyTexts) -
     options = ("--payment-redirect-url", "https://shop.example/back", "--settlement-currency", "EUR")
     made = make_merchant(desk, key_texts, "GATEWAY_1", *options)
     shown = desk.data("merchants", "show", made["merchantId"])
+    assert shown.pop("gatewayKeys")["signing"]["keyVersion"] == "1"
     assert shown == made
     assert shown["settings"]["settlementStrategy"] == {"settlementCurrency": "EUR"}
     assert shown["notificationPath"] == f"/v1/gateway/notifications/{made['merchantId']}"
