@@ -5,20 +5,22 @@ SQL state and a constraint, never a parameter or a driver's message, both of whi
 (tests-worth-having T-38).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from contextlib import ExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import event, exc
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+import orjson
 
 from vault.errors import DatabaseUnavailable
+from vault.pool import Driver, Pool, PoolClosed
 
-Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-_SCHEME = "postgresql+asyncpg://"
-_UNAVAILABLE_CLASSES = ("08", "25", "40", "53", "55", "57", "58")
+_SCHEME: Final = "postgresql://"
+_UNAVAILABLE_CLASSES: Final = ("08", "25", "40", "53", "55", "57", "58")
+_CONNECT_SECONDS: Final = 5.0
+_JSONB_VERSION: Final = b"\x01"  # what PostgreSQL writes before the text of a binary jsonb
 
 
 class StatementFailed(Exception):
@@ -31,7 +33,7 @@ class StatementFailed(Exception):
 
 
 def normalise_url(url: str) -> str:
-    """Name the driver in a PostgreSQL URL that does not."""
+    """Take the name of the driver out of a PostgreSQL URL that has one."""
     scheme, separator, rest = url.partition("://")
     if separator and scheme in {"postgresql", "postgres", "postgresql+asyncpg"}:
         return _SCHEME + rest
@@ -48,14 +50,13 @@ def _translated(error: BaseException) -> Exception:
     return DatabaseUnavailable()
 
 
-_DRIVER_FAILURES = (
+_DRIVER_FAILURES: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what the driver says on a connection that was lost a moment ago
     OSError,
-    exc.SQLAlchemyError,
-    exc.EmulatedDBAPIException,  # what a refused login becomes: neither of the two above
     TimeoutError,
+    PoolClosed,
 )
 
 
@@ -86,11 +87,40 @@ class Transaction(Session):
     __slots__ = ()
 
 
+class _Borrowing:
+    """A connection for one block: taken, given back whatever happens, its failures translated.
+
+    Written out because it is on every path; a generator with `asynccontextmanager` costs several times as much.
+    """
+
+    __slots__ = ("_pool", "driver")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.driver: Driver
+
+    async def __aenter__(self) -> Session:
+        try:
+            self.driver = await self._pool.take()
+        except _DRIVER_FAILURES:
+            raise DatabaseUnavailable from None
+        return Session(self.driver)
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        # Of a statement that was cancelled nobody knows what it left behind.
+        self._pool.give_back(self.driver, spoilt=error is not None and not isinstance(error, Exception))
+        if isinstance(error, _DRIVER_FAILURES):
+            raise _translated(error) from None
+
+
 class Database:
     """A pool of connections in one role; see `design.md` section 2 for what runs on it."""
 
     def __init__(self, url: str, *, role: str | None, pool_size: int = 10, pool_timeout: float = 10.0) -> None:
-        settings = {
+        self._url = normalise_url(url)
+        self._settings = {
             "application_name": "cardvault",
             "statement_timeout": "15000",
             # Without it the locks of a process that stands still, or of a host that is gone, are held for ever.
@@ -98,50 +128,39 @@ class Database:
             "jit": "off",
         }
         if role:
-            settings["role"] = role
-        self._engine: AsyncEngine = create_async_engine(
-            normalise_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=pool_timeout,
-            hide_parameters=True,
-            connect_args={"server_settings": settings, "timeout": 5},
-        )
-        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+            self._settings["role"] = role
+        self._pool = Pool(self._connect, size=pool_size, patience=pool_timeout)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
+        """Close every connection, once those in use were given back or after waiting for them in vain."""
+        await self._pool.close()
 
-    @asynccontextmanager
-    async def _driver(self) -> AsyncIterator[Driver]:
-        try:
-            raw = await self._engine.raw_connection()
-        except _DRIVER_FAILURES:
-            raise DatabaseUnavailable from None
-        driver: Driver = raw.driver_connection  # type: ignore[assignment] # typed as Any | None
-        try:
-            yield driver
-        except _DRIVER_FAILURES as error:
-            raise _translated(error) from None
-        finally:
-            if driver.is_closed():
-                raw.invalidate()
-            raw.close()
-
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    def session(self) -> _Borrowing:
         """Give a connection whose statements commit one by one; raises `StatementFailed` or `DatabaseUnavailable`."""
-        async with self._driver() as driver:
-            yield Session(driver)
+        return _Borrowing(self._pool)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open a transaction that commits when the block ends; an error, also one of the caller's, rolls it back."""
-        async with self._driver() as driver, driver.transaction():
-            yield Transaction(driver)
+        borrowed = self.session()
+        async with borrowed, borrowed.driver.transaction():
+            yield Transaction(borrowed.driver)
+
+    async def _connect(self) -> Driver:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            driver = await asyncpg.connect(self._url, server_settings=self._settings)
+            with ExitStack() as undoing:
+                undoing.callback(driver.terminate)
+                await driver.set_type_codec(
+                    "jsonb", schema="pg_catalog", encoder=_jsonb_bytes, decoder=_jsonb_value, format="binary"
+                )
+                undoing.pop_all()
+        return driver
 
 
-def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    if connection.driver_connection.is_closed():
-        raise exc.DisconnectionError
+def _jsonb_bytes(text: str) -> bytes:
+    return _JSONB_VERSION + text.encode()
+
+
+def _jsonb_value(data: bytes) -> Any:
+    return orjson.loads(data[len(_JSONB_VERSION) :])

@@ -26,7 +26,7 @@ _LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "gateway: HTTP client": ("aiohttp/", "multidict/", "yarl/"),
     "gateway: message, signature, checks": ("vault/gateway/",),
     "database driver": ("asyncpg/",),
-    "connection pool, transactions": ("sqlalchemy/", "vault/db.py"),
+    "connection pool, transactions": ("vault/db.py", "vault/pool.py"),
     "body: JSON and fields": (
         "vault/strict_json.py",
         "vault/wire/",

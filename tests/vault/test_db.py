@@ -1,7 +1,10 @@
-"""The connection pool: what it commits, what it refuses, and what its failures say."""
+"""The connection to the database: what it commits, what it refuses, and what its failures say."""
+
+import asyncio
 
 import pytest
 
+from vault import migrations
 from vault.db import Database, StatementFailed, normalise_url
 from vault.errors import DatabaseUnavailable
 
@@ -15,8 +18,8 @@ def test_only_postgresql_urls_are_taken(url: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
-def test_the_driver_is_named_for_whoever_did_not(scheme: str) -> None:
-    assert normalise_url(f"{scheme}://u@h/d") == "postgresql+asyncpg://u@h/d"
+def test_every_spelling_of_the_scheme_becomes_the_drivers_own(scheme: str) -> None:
+    assert normalise_url(f"{scheme}://u@h/d") == "postgresql://u@h/d"
 
 
 async def test_a_refused_statement_says_its_state_and_constraint_only(database_url: str) -> None:
@@ -56,9 +59,108 @@ async def test_a_connection_that_died_in_the_pool_is_replaced(database_url: str)
         await database.close()
 
 
+async def test_a_url_can_demand_encryption(database_url: str) -> None:
+    database = Database(f"{database_url}?sslmode=require", role=None, pool_size=1)  # the tests' server has none
+    with pytest.raises(DatabaseUnavailable):
+        async with database.session():
+            pass
+    await database.close()
+    with pytest.raises(ConnectionError):
+        await migrations.check(f"{database_url}?sslmode=require")
+    await migrations.check(f"{database_url}?sslmode=disable")
+
+
 async def test_without_a_server_it_says_unavailable() -> None:
     database = Database("postgresql://nobody@127.0.0.1:9/none", role=None, pool_size=1)
     with pytest.raises(DatabaseUnavailable):
         async with database.session():
             pass
     await database.close()
+
+
+async def test_a_pool_in_which_everything_is_in_use_is_an_unavailable_database(database_url: str) -> None:
+    database = Database(database_url, role=None, pool_size=1, pool_timeout=0.05)
+    try:
+        async with database.session():
+            with pytest.raises(DatabaseUnavailable) as refused:
+                async with database.session():
+                    pass
+        assert refused.value.retryable
+    finally:
+        await database.close()
+
+
+async def test_after_the_end_it_says_unavailable(database_url: str) -> None:
+    database = Database(database_url, role=None, pool_size=1)
+    await database.close()
+    with pytest.raises(DatabaseUnavailable):
+        async with database.session():
+            pass
+
+
+async def _insert_and_wait(database: Database) -> None:
+    async with database.transaction() as transaction:
+        await transaction.rows("insert into public.left_behind values (1)")
+        await transaction.rows("select pg_sleep(600)")
+
+
+async def test_a_transaction_that_is_cancelled_leaves_nothing_and_nothing_behind(database_url: str) -> None:
+    database = Database(database_url, role=None, pool_size=1)
+    try:
+        async with database.session() as session:
+            await session.rows("create table public.left_behind (n int)")
+        task = asyncio.create_task(_insert_and_wait(database))
+        await asyncio.wait([task], timeout=0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with database.session() as session:
+            assert await session.value("select count(*) from public.left_behind") == 0
+            await session.rows("insert into public.left_behind values (2)")
+        async with database.session() as session:
+            assert await session.value("select n from public.left_behind") == 2
+    finally:
+        await database.close()
+
+
+async def test_an_object_is_written_as_text_and_read_as_what_it_is(database_url: str) -> None:
+    database = Database(database_url, role=None, pool_size=1)
+    try:
+        async with database.session() as session:
+            value = await session.value("""select '{"a": [1, 1.5, null, "ä"], "b": 9223372036854775807}'::jsonb""")
+            assert value == {"a": [1, 1.5, None, "ä"], "b": 2**63 - 1}
+            assert await session.value("select $1::jsonb", '{"c": 1}') == {"c": 1}
+    finally:
+        await database.close()
+
+
+async def test_a_server_that_does_not_let_us_set_up_is_unavailable(database_url: str) -> None:
+    database = Database(database_url, role="nobody_of_that_name", pool_size=1)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.session():
+            pass
+    await database.close()
+
+
+async def test_a_connection_that_cannot_be_set_up_is_not_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    class Dying:
+        """A connection that is lost before it is ready."""
+
+        async def set_type_codec(self, *_: object, **__: object) -> None:
+            raise ConnectionResetError
+
+        def terminate(self) -> None:
+            ended.append(self)
+
+    async def connect(*_: object, **__: object) -> Dying:
+        return Dying()
+
+    monkeypatch.setattr("asyncpg.connect", connect)
+    database = Database("postgresql://u@h/d", role=None, pool_size=1)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.session():
+            pass
+    await database.close()
+    assert len(ended) == 1

@@ -1,8 +1,10 @@
 """Alembic's entry: connects, takes the advisory lock, runs the revisions in one transaction."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
+import asyncpg
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -34,7 +36,12 @@ def _run(connection: Connection) -> None:
 
 
 async def _online() -> None:
-    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool, hide_parameters=True)
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=partial(asyncpg.connect, context.config.attributes["url"]),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_run)
