@@ -19,6 +19,7 @@ from vault.logs import configure
 from vault.opening import report_damaged_key
 from vault.problems import request_id_of
 from vault.routes import access, cards, gateway, health, mandates, movements, options, payments, sessions
+from vault.routes.direct import DirectRoute, ShortCut
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.store import audit
@@ -57,6 +58,8 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
     problems.install(app)
     openapi.install(app)
     app.add_exception_handler(KeysError, _keys_failed)
+    direct = [route for route in app.router.routes if isinstance(route, DirectRoute)]
+    app.add_middleware(ShortCut, routes=direct, handler=_keys_failed)
     middleware.install(app, settings)
     app.state.on_withheld = _record_withheld
     return app

@@ -1,18 +1,22 @@
-"""The route class of the hot paths: declared like any other route, answered without the framework's machinery.
+"""The hot paths: routes that are declared like any other, found and answered without the framework's machinery.
 
 It refuses to know services. Invariants: what it does not understand in a declaration it refuses when it is made; body,
-caller, errors and the response guard are those of every other route. What it saves is in docs/performance.md.
+caller, errors and the response guard are those of every other route; what is not exactly a request for such a route is
+the framework's to answer. What it saves is in docs/performance.md.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.types import Receive, Scope, Send
+from starlette.convertors import StringConvertor
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from keys.errors import KeysError
 from vault.response_guard import guard_response
 from vault.routes.access import UNREACHABLE, Access, record_denial
 from vault.strict_json import StrictRoute, read_object
@@ -26,6 +30,8 @@ class DirectRoute(StrictRoute):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        if not all(isinstance(each, StringConvertor) for each in self.param_convertors.values()):
+            raise TypeError("the parts of a direct route's path are text")
         self._endpoint = cast("Callable[..., Awaitable[BaseModel]]", self.endpoint)
         self._access, self._caller = _access_of(self.dependant)
         self._body = _body_of(self.dependant)
@@ -81,6 +87,50 @@ class DirectRoute(StrictRoute):
         if errors:
             raise RequestValidationError(errors)
         return values
+
+
+class ShortCut:
+    """The ASGI layer that hands requests for direct routes to them at once, and every other one on.
+
+    `handler` answers for the errors about keys that a route lets escape; all others are the boundary's above.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Iterable[DirectRoute],
+        handler: Callable[[Request, Exception], Awaitable[Response]],
+    ) -> None:
+        self._app = app
+        self._handler = handler
+        self._routes: defaultdict[str, list[DirectRoute]] = defaultdict(list)
+        for route in routes:
+            for method in route.methods or ():
+                self._routes[method].append(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        route = self._taken(scope) if scope["type"] == "http" and not scope.get("root_path") else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await route.app(scope, receive, send)
+        except KeysError as error:
+            response = await self._handler(Request(scope, receive, send), error)
+            await response(scope, receive, send)
+
+    def _taken(self, scope: Scope) -> DirectRoute | None:
+        """Find the route as the framework would, and leave in the scope what the framework would leave there."""
+        for route in self._routes.get(scope["method"], ()):
+            found = route.path_regex.match(scope["path"])
+            if found is not None:
+                scope["path_params"] = found.groupdict()
+                scope["route"] = route
+                scope["endpoint"] = route.endpoint
+                return route
+        return None
 
 
 def _read(model: type[Model], parsed: dict[str, Any] | None) -> Model:
