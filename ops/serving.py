@@ -31,6 +31,7 @@ from vault.settings import Settings, load_settings
 _log = get_logger(__name__)
 _BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 75  # longer than balancers keep an idle connection: the side that sends has to close first
+_COLLECTOR_ROUNDS: Final = (100_000, 50, 100)
 _WORKER: Final = (sys.executable, "-P", "-m", "ops.cli", "worker")
 _APPLICATION: Final = "ops.serving:application"
 
@@ -46,11 +47,15 @@ class ServerOptions:
 
 
 def application() -> object:
-    """Make the application in a server process, and take what it is made of out of the collector's rounds."""
+    """Make the application in a server process, and take what it is made of out of the collector's rounds.
+
+    Nearly all that a request leaves behind is freed at once, without the collector: it comes round less often.
+    """
     tie_to_manager()
     made = from_environment()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTOR_ROUNDS)
     return made
 
 

@@ -16,11 +16,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from vault.errors import DeadlineExceeded, PayloadTooLarge
 from vault.ids import Prefix, new_id
-from vault.logs import get_logger
+from vault.logs import leave_context, put_in_context, write_line
 from vault.pan_detector import contains_pan
 from vault.problems import Boundary
 from vault.settings import Settings
@@ -57,7 +56,6 @@ class Edge:
         self._app = app
         self._clock = clock
         self._headers = (*_SECURITY_HEADERS, _STRICT_TRANSPORT) if https else _SECURITY_HEADERS
-        self._log = get_logger("vault.http")
         self._templates: dict[int, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,8 +67,7 @@ class Edge:
         status: int | None = None
         identity = _identity(dict(scope["headers"]))
         scope.setdefault("state", {}).update(identity)
-        clear_contextvars()
-        bind_contextvars(**{name: value for name, value in identity.items() if value})
+        context = put_in_context({name: value for name, value in identity.items() if value})
         own = (*self._headers, (b"x-request-id", (identity["request_id"] or "").encode()))
 
         async def marked(message: Message) -> None:
@@ -85,14 +82,14 @@ class Edge:
         try:
             await self._app(scope, receive, marked)
         finally:
-            self._log.info(
-                "http.request",
-                method=scope["method"] if scope["method"] in _METHODS else "OTHER",
-                route=self._template(scope),
-                status=status,
-                duration_ms=round((self._clock() - began) * 1000, 3),
-            )
-            clear_contextvars()
+            line = {
+                "method": scope["method"] if scope["method"] in _METHODS else "OTHER",
+                "route": self._template(scope),
+                "status": status,
+                "duration_ms": round((self._clock() - began) * 1000, 3),
+            }
+            write_line("vault.http", "http.request", line)
+            leave_context(context)
 
     def _template(self, scope: Scope) -> str:
         """Give the path template of the route that took the request; what the caller asked for is not in it."""

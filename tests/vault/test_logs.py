@@ -13,11 +13,20 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import structlog
 
 from keys.sealed import Sealed
 from tests.vault.web import CANARY, DASHED, GROUPED, Log, captured
-from vault.logs import KEYS, WITHHELD, alarm, configure, describe, get_logger
+from vault.logs import (
+    KEYS,
+    WITHHELD,
+    alarm,
+    configure,
+    describe,
+    get_logger,
+    leave_context,
+    put_in_context,
+    write_line,
+)
 from vault.settings import LogFormat
 
 ROOT = Path(__file__).parents[2]
@@ -261,12 +270,32 @@ def test_an_exception_triple_is_described(log: Log) -> None:
 
 
 def test_what_is_bound_to_the_request_is_in_the_line(log: Log) -> None:
-    structlog.contextvars.bind_contextvars(request_id="req_a", secret="hunter2")
+    token = put_in_context({"request_id": "req_a", "secret": "hunter2", "reason": "another"})
 
-    line = logged(log)
+    line = logged(log, reason="its own")
+    leave_context(token)
 
+    assert line["reason"] == "its own"
+    assert "request_id" not in logged(log)
     assert line["request_id"] == "req_a"
     assert line["dropped"] == 1
+
+
+def test_a_line_without_a_logger_is_a_line_like_any_other(log: Log) -> None:
+    token = put_in_context({"request_id": "req_a"})
+    write_line("vault.http", "test.event", {"status": 201, "secret": "hunter2", "reason": CANARY})
+    leave_context(token)
+
+    assert log.lines[0] | {"time": "now"} == {
+        "time": "now",
+        "level": "info",
+        "event": "test.event",
+        "source": "vault.http",
+        "request_id": "req_a",
+        "status": 201,
+        "reason": WITHHELD,
+        "dropped": 1,
+    }
 
 
 def test_an_alarm_is_critical_and_carries_its_code(log: Log) -> None:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
@@ -151,7 +150,6 @@ def captured(log_format: LogFormat = LogFormat.JSON) -> Iterator[Log]:
         yield log
     finally:
         _SINK.log_format, _SINK.stream = sink
-        structlog.contextvars.clear_contextvars()
         logging.captureWarnings(capture=False)
         sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning = hooks
         root.handlers[:] = handlers
