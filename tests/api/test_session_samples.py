@@ -1,4 +1,4 @@
-"""The gateway's documented session messages beside ours: equal field for field, except where ADR 0010 says why."""
+"""The gateway's documented session messages beside ours: equal field for field, except where ADR 0015 says why."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ async def _asked(vault: Installation, sample: Json) -> Json:
 
 
 def _expected(sample: Json, sent: Json) -> Json:
-    """Give what ADR 0010 makes of a sample; the token and the addresses that were made up come from what was sent."""
+    """Give what ADR 0015 makes of a sample; the token and the addresses that were made up come from what was sent."""
     body: dict[str, Any] = json.loads(json.dumps(sample))
     body["productCode"] = "CASHIER_PAYMENT"
     body["paymentNotifyUrl"] = sent["paymentNotifyUrl"]
