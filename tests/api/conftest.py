@@ -1,12 +1,14 @@
 """One onboarded database for each worker, copied for each test; a running vault on the copy."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keys.seals.local import LocalSeal
 from ops.sandbox.signing import keep_private_key, write_public_key
@@ -55,6 +57,18 @@ def one_stretching_for_each_keystore(
         return opened_seals[kept]
 
     monkeypatch.setattr(custody, "open_seal", remembered)
+
+
+@pytest.fixture(scope="session")
+def parse_once() -> Callable[[str], RSAPrivateKey]:
+    """A merchant's private key, parsed when it is met for the first time."""
+    return lru_cache(maxsize=64)(directory.load_private_key)
+
+
+@pytest.fixture(autouse=True)
+def one_parsing_for_each_key(parse_once: Callable[[str], RSAPrivateKey], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse a private key once for all tests, as a server does once for all its payments (it takes 30 ms)."""
+    monkeypatch.setattr(directory, "load_private_key", parse_once)
 
 
 @pytest.fixture
