@@ -17,6 +17,7 @@ from tests.api.shop import Sql
 from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed, onboard
 from vault import custody, directory
+from vault.gateway.signing import load_private_key
 from vault.settings import Settings
 
 QUICK: dict[str, Any] = {"capture_delay": 0.05, "late_after": 0.3, "notification_scale": 0.0001}
@@ -62,7 +63,7 @@ def one_stretching_for_each_keystore(
 @pytest.fixture(scope="session")
 def parse_once() -> Callable[[str], RSAPrivateKey]:
     """A merchant's private key, parsed when it is met for the first time."""
-    return lru_cache(maxsize=64)(directory.load_private_key)
+    return lru_cache(maxsize=64)(load_private_key)
 
 
 @pytest.fixture(autouse=True)
