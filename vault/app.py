@@ -50,6 +50,8 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
         openapi_url="/openapi.json",
         docs_url=None if settings.in_production else "/docs",
         redoc_url=None,
+        # It would look for an exporter at each request, and tell it what nobody has looked over.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
     )
     # In this order they are tried. Included routers would look for each route twice.

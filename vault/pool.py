@@ -78,17 +78,18 @@ class Pool:
 
     async def _turn(self) -> Place:
         """Wait for a place."""
-        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Place] = loop.create_future()
         self._waiting.append(turn)
-        taken = False
+        end = loop.call_later(self._patience, _give_up, turn)
         try:
-            async with asyncio.timeout(self._patience):
-                place = await turn
-            taken = True
-        finally:
-            if not taken and turn.done() and not turn.cancelled():  # it came, and nobody is here to take it
+            return await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:  # the place came, and nobody is here to take it
                 self._vacate(turn.result())
-        return place
+            raise
+        finally:
+            end.cancel()
 
     def _vacate(self, place: Place) -> None:
         """Let who waits longest have a place, else keep it."""
@@ -108,6 +109,11 @@ class Pool:
             await _close(driver)
         finally:
             self._vacate(None)
+
+
+def _give_up(turn: asyncio.Future[Place]) -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError())
 
 
 async def _close(driver: Driver) -> None:

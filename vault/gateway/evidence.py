@@ -111,7 +111,7 @@ def _evidence(
     body: Mapping[str, Any], payment: Payment, source: Source, status: Status | None, result: Result | None
 ) -> Evidence:
     told = (body.get(name) for name in ("cardInfo", "paymentResultInfo"))
-    info = {name: value for part in told if isinstance(part, Mapping) for name, value in part.items()}
+    info = {name: value for part in told if isinstance(part, dict) for name, value in part.items()}
     return Evidence(
         source=source,
         status=status,

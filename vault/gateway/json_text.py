@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_ESCAPED: Final = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")  # the only way in which JSON in UTF-8 can hold such
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def json_bytes(body: Mapping[str, object]) -> bytes | None:
     """Write `body` as compact UTF-8; None where JSON has no way to say it (NaN, lone surrogates, foreign types)."""
     try:
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode("utf-8")
+        return _ENCODER.encode(body).encode("utf-8")
     except (TypeError, ValueError, RecursionError):
         return None
 
@@ -26,13 +27,10 @@ def json_bytes(body: Mapping[str, object]) -> bytes | None:
 def json_object(raw: bytes) -> dict[str, Any] | None:
     """Read `raw` as one JSON object; None for anything else, duplicate names and NaN included."""
     try:
-        value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_each_name_once,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-        )
-        return storable(value) if isinstance(value, dict) else None
+        value = _DECODER.decode(raw.decode("utf-8"))
+        if not isinstance(value, dict):
+            return None
+        return storable(value) if _ESCAPED.search(raw) else value
     except (ValueError, RecursionError):
         return None
 
@@ -69,3 +67,8 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_each_name_once, parse_constant=_refuse_constant, parse_float=_finite
+)

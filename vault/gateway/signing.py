@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -156,7 +156,7 @@ def _signature(encoded: str) -> bytes:
         raise SignatureInvalid(SignatureFault.NOT_ENCODED)
     if _ENCODED.fullmatch(encoded) is None:
         raise SignatureInvalid(SignatureFault.MALFORMED)
-    text = unquote(encoded).encode("ascii")
+    text = unquote_to_bytes(encoded)
     try:
         signature = base64.b64decode(text, validate=True)
     except ValueError:

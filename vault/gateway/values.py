@@ -29,7 +29,7 @@ def moment(value: object) -> datetime | None:
 
 def amount_of(value: object) -> Amount | None:
     """Give an amount of money."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     try:
         return Amount(str(value.get("currency")), str(value.get("value")))
@@ -40,7 +40,7 @@ def amount_of(value: object) -> Amount | None:
 def result_of(body: Mapping[str, Any], name: str = "result") -> Result | None:
     """Give the result that a message holds under a name, or None when it has none to be read (antom-api.md 4.1)."""
     raw = body.get(name)
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         return None
     code, status = raw.get("resultCode"), raw.get("resultStatus")
     if not (isinstance(code, str) and isinstance(status, str)):

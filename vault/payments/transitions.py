@@ -32,28 +32,26 @@ def advanced(payment: Payment, evidence: Evidence, verdict: Verdict) -> Payment:
 
 
 def _settled(payment: Payment, status: Status, evidence: Evidence) -> Payment:
-    settled = replace(
+    follows: dict[str, Any] = {}
+    if status is Status.SUCCESS:
+        # The automatic capture is expected, and an authorisation whose end was not told has the usual one.
+        follows["capture_status"] = capture_status(payment)
+        expiry = payment.authorisation_expires_at or payment.read_at + AUTHORISATION_HOLDS
+        follows["authorisation_expires_at"] = expiry
+    if status is Status.CANCELLED:
+        follows["capture_status"] = "NONE"
+    if status in {Status.FAIL, Status.CANCELLED}:
+        follows["cancel_requested_at"] = None
+        if payment.store_state is StoreState.PENDING:
+            follows["store_state"] = StoreState.DROPPED
+    return replace(
         payment,
         status=status,
         result=evidence.result or payment.result,
         not_sent=evidence.not_sent,
         next_action=payment.next_action if status is Status.PROCESSING else None,
+        **follows,
     )
-    if status is Status.SUCCESS:
-        settled = _authorised(settled)
-    if status is Status.CANCELLED:
-        settled = replace(settled, capture_status="NONE", cancel_requested_at=None)
-    if status is Status.FAIL:
-        settled = replace(settled, cancel_requested_at=None)
-    if status in {Status.FAIL, Status.CANCELLED} and payment.store_state is StoreState.PENDING:
-        settled = replace(settled, store_state=StoreState.DROPPED)
-    return settled
-
-
-def _authorised(payment: Payment) -> Payment:
-    """Expect the automatic capture, and give an authorisation whose end was not told the usual one."""
-    expiry = payment.authorisation_expires_at or payment.read_at + AUTHORISATION_HOLDS
-    return replace(payment, authorisation_expires_at=expiry, capture_status=capture_status(payment))
 
 
 def _alone(payment: Payment) -> Payment:

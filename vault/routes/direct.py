@@ -17,6 +17,7 @@ from starlette.convertors import StringConvertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keys.errors import KeysError
+from vault.pan_detector import maybe_pan
 from vault.response_guard import guard_response
 from vault.routes.access import UNREACHABLE, Access, record_denial
 from vault.strict_json import StrictRoute, read_object
@@ -39,17 +40,19 @@ class DirectRoute(StrictRoute):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        response = await guard_response(request, await self._answer(request))
+        response = await self._answer(request)
+        if maybe_pan(bytes(response.body)):
+            response = await guard_response(request, response)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         parsed = await read_object(request) if self._body is not None else None
         caller = await self._access.admit(request)
-        headers = Response(status_code=self.status_code or 200)
+        answer = Response(status_code=self.status_code or 200, media_type=_MEDIA_TYPE)
         offered = {
             self._caller: caller,
             self.dependant.request_param_name: request,
-            self.dependant.response_param_name: headers,
+            self.dependant.response_param_name: answer,
         }
         values = self._bound(request, parsed) | {name: value for name, value in offered.items() if name is not None}
         try:
@@ -57,8 +60,8 @@ class DirectRoute(StrictRoute):
         except UNREACHABLE as error:
             await record_denial(request, caller.merchant_id, caller.origin, error.code)
             raise
-        answer = Response(view.model_dump_json(by_alias=True), headers.status_code, media_type=_MEDIA_TYPE)
-        answer.raw_headers.extend(header for header in headers.raw_headers if header[0] != b"content-length")
+        answer.body = view.model_dump_json(by_alias=True).encode()
+        answer.headers["content-length"] = str(len(answer.body))
         return answer
 
     def _bound(self, request: Request, parsed: dict[str, Any] | None) -> dict[str, Any]:

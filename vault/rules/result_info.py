@@ -60,7 +60,7 @@ def _record(checks: Mapping[str, _Check]) -> _Check:
     """Take an object with the given members, each if it passes its check; an empty one is dropped."""
 
     def check(value: object) -> dict[str, Any] | None:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         found = {name: passes(value[name]) for name, passes in checks.items() if name in value}
         return {name: member for name, member in found.items() if member is not None} or None
