@@ -65,6 +65,7 @@ class Sandbox:
         refuse_production(os.environ)
         self.config = config
         self.url = ""
+        self.book = Book()
         self._key = keep_private_key(config.gateway_key_file)
         self._clients = Clients(config.state_directory)
         self._tls = server_context(config.tls_directory) if config.tls else None
@@ -73,7 +74,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         """Start to serve."""
         async with AsyncExitStack() as stack:
-            book, timers, notifier = Book(), Timers(), Notifier(self.config, self._key)
+            book, timers, notifier = self.book, Timers(), Notifier(self.config, self._key)
             # Closed in reverse: first the door, then the clock, then the post.
             stack.push_async_callback(notifier.close)
             stack.callback(timers.close)

@@ -159,10 +159,14 @@ class Sql:
         """Give the place in the queue of events up to which everything has been seen."""
         return int(await self.value("select coalesce(max(ord), 0) from vault.audit_pending"))
 
+    async def after(self, mark: int) -> list[dict[str, Any]]:
+        """Give the events after a mark, in order."""
+        rows = await self.connection.fetch("select body from vault.audit_pending where ord > $1 order by ord", mark)
+        return [orjson.loads(row["body"]) for row in rows]
+
     async def since(self, mark: int) -> list[str]:
         """Give the types of the events after a mark, in order."""
-        rows = await self.connection.fetch("select body from vault.audit_pending where ord > $1 order by ord", mark)
-        return [orjson.loads(row["body"])["type"] for row in rows]
+        return [event["type"] for event in await self.after(mark)]
 
     async def alarms(self) -> set[str]:
         """Give the codes of the alarms that were raised."""
