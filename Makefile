@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 UV     ?= uv
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check fmt lint type arch serve dev lock clean
+.PHONY: help demo test soak bench check fmt lint type arch serve dev lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +30,9 @@ serve: $(STAMP) ## Start the API server (settings from CARDVAULT_*)
 
 test: $(STAMP) ## Run all tests with 100 % branch coverage of keys/ and vault/
 	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
+
+soak: $(STAMP) ## Search for sequences that break payments, killing processes meanwhile (MINUTES=10)
+	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -n 0 $(ARGS) tests/faults/soak.py
 
 bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
 	$(BIN)/python -m ops.bench $(ARGS)

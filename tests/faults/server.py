@@ -24,7 +24,7 @@ from tests.installation import free_listener, settings_for
 from vault.app import create_app
 from vault.logs import configure
 from vault.services import Services
-from vault.worker.loop import reconciliation, run
+from vault.worker.loop import orphanage, reconciliation, run
 
 _PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl
@@ -49,7 +49,7 @@ async def _serve(order: dict[str, Any]) -> None:
         report = {"pid": os.getpid(), "url": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         writer.write(orjson.dumps(report) + b"\n")
         beside = [asyncio.create_task(_let_go(reader, brake))]
-        if Step(order["step"]) is Step.AFTER_THE_INQUIRY:
+        if Step(order["step"]).works:
             beside.append(asyncio.create_task(_work(app.state.services)))
         await serving
         for each in beside:
@@ -60,7 +60,8 @@ async def _serve(order: dict[str, Any]) -> None:
 async def _work(services: Services) -> None:
     """Be a worker too, whose claims do not last long."""
     services.reconciler._pace = replace(services.reconciler._pace, lease=1.0)
-    await run((reconciliation(services.reconciler, idle=0.05),), asyncio.Event())
+    loops = (reconciliation(services.reconciler, idle=0.05), orphanage(services.orphans, idle=0.05))
+    await run(loops, asyncio.Event())
 
 
 async def _let_go(reader: asyncio.StreamReader, brake: Brake) -> None:

@@ -33,6 +33,12 @@ class Step(StrEnum):
     BEFORE_COMMIT = "before commit"
     BETWEEN_CHECK_AND_WRITE = "between check and write"
     AFTER_THE_INQUIRY = "after the inquiry"
+    NEVER = "never"
+
+    @property
+    def works(self) -> bool:
+        """Tell whether a server that stands still here is a worker as well."""
+        return self in {Step.AFTER_THE_INQUIRY, Step.NEVER}
 
     @property
     def sends(self) -> bool:
@@ -117,6 +123,7 @@ _POINTS: dict[Step, tuple[tuple[Any, str, Wrapping], ...]] = {
     Step.BEFORE_COMMIT: ((payments, "settle", _holding_before), (Recorder, "_write", _holding_after)),
     Step.BETWEEN_CHECK_AND_WRITE: ((client._OneShotBody, "_claim", _stopping_the_process),),
     Step.AFTER_THE_INQUIRY: ((Sender, "inquire", _holding_after),),
+    Step.NEVER: (),
 }
 
 

@@ -5,9 +5,10 @@ It refuses to know what is asked and what must hold. Invariant: whatever dies in
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -90,8 +91,8 @@ class World:
 
     async def restart(self, number: int) -> None:
         """Put a vault that knows nothing in the place of one that may know something."""
-        await self.vaults[number].ending.aclose()
-        self.vaults[number] = await self.open()
+        old, self.vaults[number] = self.vaults[number], await self.open()
+        await old.ending.aclose()
 
     async def ask(self, number: int, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer | None:
         """Ask a vault for something; None when it died over it."""
@@ -99,7 +100,8 @@ class World:
             answer = await self.vaults[number].client.request(method, path, json=body)
         except httpx2.TransportError:
             return None
-        if answer.status_code == 500 and "json" not in answer.headers["content-type"]:
+        ended = answer.status_code == 500 and "json" not in answer.headers["content-type"]
+        if ended or answer.status_code == 503:
             return None
         assert answer.status_code < 500, answer.text
         return Answer(
@@ -160,18 +162,18 @@ class Stage:
 
 
 @contextmanager
-def open_stage(blueprint: Blueprint, url: str) -> Iterator[Stage]:
+def open_stage(blueprint: Blueprint, url: str, kind: type[World] = World, **more: Any) -> Iterator[Stage]:
     """Make a world and end it."""
     with asyncio.Runner() as runner, mortality() as doom:
         stack = AsyncExitStack()
-        world = runner.run(_made(stack, blueprint, url, doom))
+        world = runner.run(_made(stack, blueprint, url, partial(kind, doom=doom, **more)))
         try:
             yield Stage(runner, world)
         finally:
             runner.run(stack.aclose())
 
 
-async def _made(stack: AsyncExitStack, blueprint: Blueprint, url: str, doom: Doom) -> World:
+async def _made(stack: AsyncExitStack, blueprint: Blueprint, url: str, kind: Callable[..., World]) -> World:
     config = SandboxConfig(gateway_key_file=blueprint.folder / "gateway.pem", **SANDBOX)
     sandbox = await stack.enter_async_context(Sandbox(config))
     browser = await stack.enter_async_context(httpx2.AsyncClient(verify=False, timeout=30))
@@ -180,7 +182,7 @@ async def _made(stack: AsyncExitStack, blueprint: Blueprint, url: str, doom: Doo
         (await browser.post(f"{sandbox.url}/_sandbox/clients", json=known)).raise_for_status()
     connection = await asyncpg.connect(url, ssl=False)
     stack.push_async_callback(connection.close)
-    world = World(blueprint, url, sandbox, browser, Sql(connection), doom)
+    world = kind(blueprint, url, sandbox, browser, Sql(connection))
     world.post = await stack.enter_async_context(post_office(world.carry))
     stack.push_async_callback(world.close)
     world.vaults = [await world.open() for _ in VAULTS]
