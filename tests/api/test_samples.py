@@ -75,6 +75,13 @@ def _expected(sample: Json, vault: Installation) -> Json:
     return body
 
 
+def test_every_documented_message_has_its_test() -> None:
+    told = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    names = {path.stem.removeprefix("create-payment-session-") for path in SAMPLES.glob("*.json")}
+    assert len(names) > 10
+    assert sorted(name for name in names if f'"{name}' not in told) == []
+
+
 async def _sent(vault: Installation, request_id: str) -> Json:
     (body,) = await vault.sent(request_id)
     return body

@@ -17,7 +17,7 @@ from tests.machine.processes import Processes
 from tests.machine.search import one_round
 from tests.machine.world import World
 
-EXAMPLES, STEPS = 25, 50
+EXAMPLES, STEPS = 10, 50
 
 
 @pytest.fixture

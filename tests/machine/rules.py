@@ -281,10 +281,13 @@ class Anything(RuleBasedStateMachine):
         await self.world.sql.change("update vault.orphan_capture set next_at = now() - interval '1 second'")
         await asyncio.gather(*map(self.world.work, numbers))
 
-    @rule(pages=st.booleans(), number=st.sampled_from([None] * 5 + list(VAULTS)))
-    def let_time_pass(self, number: int | None, *, pages: bool) -> None:
-        """Let the time of every sender be over, that of open pages too, and a vault be replaced by a new one."""
+    @rule(pages=st.booleans(), holds=st.booleans(), number=st.sampled_from([None] * 5 + list(VAULTS)))
+    def let_time_pass(self, number: int | None, *, pages: bool, holds: bool) -> None:
+        """Let the time of every sender be over, that of open pages and authorisations too; renew a vault."""
         self._run(self._passed(pages=pages))
+        if not holds:
+            over = "set authorisation_expires_at = now() - interval '1 hour' where buyer = $1"
+            self._run(self.world.sql.change(f"update vault.payment {over}", self.buyer))
         if number is not None:
             self._run(self.world.restart(number))
 
