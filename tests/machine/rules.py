@@ -62,6 +62,7 @@ class Anything(RuleBasedStateMachine):
 
     stage: ClassVar[Stage]
     numbers: ClassVar = itertools.count()
+    failures: ClassVar[list[Exception]] = []
 
     @initialize()
     def come(self) -> None:
@@ -71,19 +72,25 @@ class Anything(RuleBasedStateMachine):
         self.payments: dict[str, Payment] = {}
         self.cards: dict[str, Card] = {}
         self.mandate: Mandate | None = None
+        self.begun = False  # what a rule waits for must not depend on answers, or Hypothesis cannot follow
         self.last: dict[str, str] = {}
         self.mark = len(self.world.sandbox.book.rows)
         self.told = self._run(self.world.sql.mark())
         self.world.post.closed = False
 
     def _run(self, work: Awaitable[Any]) -> Any:
-        return self.stage.run(work)
+        try:
+            return self.stage.run(work)
+        except (AssertionError, TimeoutError) as failure:
+            self.failures.append(failure)
+            raise
 
     # What merchants and buyers do.
 
     @rule(wanted=PAY, twice=st.booleans(), visit=VISIT, closed=st.booleans(), death=DEATH)
     def pay(self, wanted: Json, *, twice: bool, visit: str | None, closed: bool, death: Step | None) -> None:
         """Pay by any way, at one vault or with the same request at both; the buyer may go to the page at once."""
+        self.begun = True
         self.world.post.closed = closed
         self._run(self._paid(wanted, VAULTS if twice else VAULTS[:1], visit, death))
 
@@ -122,7 +129,7 @@ class Anything(RuleBasedStateMachine):
             if card and card["status"] == "ACTIVE":
                 self.cards.setdefault(card["cardId"], Card(card["cardId"]))
 
-    @precondition(lambda self: self.payments)
+    @precondition(lambda self: self.begun)
     @rule(which=ANY, number=VAULT)
     def repeat(self, which: int, number: int) -> None:
         """Send a request again, as a merchant does who has lost the answer."""
@@ -130,7 +137,7 @@ class Anything(RuleBasedStateMachine):
         refusals = STORED if asked.interval is None else CHARGING
         self._run(self._asked(asked, None, (number,), refusals))
 
-    @precondition(lambda self: self.payments)
+    @precondition(lambda self: self.begun)
     @rule(which=ANY, outcome=st.sampled_from(["success", "fail"]))
     def visit(self, which: int, outcome: str) -> None:
         """Be the buyer on the page of the gateway or of the bank, some time later."""
@@ -143,7 +150,7 @@ class Anything(RuleBasedStateMachine):
         answer = await self.world.browser.post(page, data=card | {"outcome": outcome})
         assert answer.status_code in {200, 303}, answer.text
 
-    @precondition(lambda self: self.payments)
+    @precondition(lambda self: self.begun)
     @rule(which=ANY, number=VAULT)
     def delete_card(self, which: int, number: int) -> None:
         """Delete a card, and with it what was agreed about it."""
@@ -304,10 +311,13 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def nothing_moved_that_must_not(self) -> None:
         """Read both books as they are."""
+        self._run(self._checked())
+
+    async def _checked(self) -> None:
         rows = books.ledger(self.world.sandbox.book, self.payments, self.mark)
         books.check_ledger(rows, self.payments)
         books.check_mandate(rows, self.payments, CAP)
-        self._run(books.check_states(self.world.sql, self.buyer, self.last))
+        await books.check_states(self.world.sql, self.buyer, self.last)
 
     def teardown(self) -> None:
         """Find everything out, and compare the books."""
