@@ -11,7 +11,7 @@ from typing import Final
 from vault.logs import configure
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
-from vault.worker.loop import Loop, orphanage, reconciliation, run
+from vault.worker.loop import Loop, orphanage, reconciliation, run, token_deletions, vaultings
 
 _LONGEST_IDLE: Final = 1.0
 
@@ -34,4 +34,9 @@ async def _work(settings: Settings) -> None:
 
 def _loops(services: Services) -> tuple[Loop, ...]:
     idle = min(_LONGEST_IDLE, services.settings.inquiry_first)
-    return reconciliation(services.reconciler, idle=idle), orphanage(services.orphans, idle=idle)
+    return (
+        reconciliation(services.reconciler, idle=idle),
+        vaultings(services.follower, idle=idle),
+        token_deletions(services.tokens, idle=idle),
+        orphanage(services.orphans, idle=idle),
+    )

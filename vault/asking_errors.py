@@ -44,7 +44,7 @@ class InstallmentsNotOffered(RequestInvalid):
         self.offered = offered
 
     @property
-    def members(self) -> Mapping[str, Sequence[int]]:
+    def members(self) -> Mapping[str, object]:
         """Name the numbers that can be had."""
         return {} if self.offered is None else {"installmentNums": self.offered}
 

@@ -1,7 +1,7 @@
-"""Stored cards: keep one, show it masked, change it, forget it.
+"""Stored cards: keep one, show it masked, change it (to forget it: `vault.erasure`).
 
 It refuses to know HTTP and SQL. Invariants: the same buyer and number are the same card; a CVV is never kept; a
-deleted card has no ciphertext, no fingerprint and no buyer (design sections 3 and 4).
+card that is not there yet can only be looked at (design sections 3 and 4).
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from vault.card_intake import (
     profile_of,
 )
 from vault.card_policy import CardPolicy
-from vault.db import Database, Transaction
+from vault.db import Database, Session, Transaction
 from vault.directory import Directory
 from vault.errors import (
     CardDeleted,
@@ -32,17 +32,19 @@ from vault.errors import (
     FieldProblem,
     NotFound,
     Overloaded,
-    StorageNotSupported,
+    RequestInvalid,
 )
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
-from vault.store import audit, cards, mandates, new_cards, payments
+from vault.store import audit, cards, new_cards, vaultings
 from vault.store.cards import CardChange, Page
 from vault.store.new_cards import NewCard
-from vault.store.waiting import WITH_PAYMENTS
 from vault.stored_card import CardStatus, SecretKind, Storage, StoredCard
-from vault.wire.cards import StoreCardRequest, UpdateCardRequest
+from vault.vaulting import Ending, Vaulting
+from vault.vaulting_errors import CardPending
+from vault.wire.cards import UpdateCardRequest
+from vault.wire.vaultings import CardRequest
 
 _REPEATS = 4
 
@@ -69,10 +71,14 @@ class Cards:
         self._policy = policy
         self._opener = Opener(database, keyring)
 
-    async def store(self, caller: Caller, request: StoreCardRequest) -> Kept:
-        """Keep a card in the vault; the same card again gives the same id, with its expiry brought up to date."""
-        if request.storage != Storage.VAULT:
-            raise StorageNotSupported(errors=[FieldProblem("/storage", FieldCode.STORAGE_NOT_SUPPORTED)])
+    async def store(self, caller: Caller, request: CardRequest) -> Kept:
+        """Keep a card in the vault; the same card again gives the same id, with its expiry brought up to date.
+
+        Raises `RequestInvalid`, `CvvNotStorable` and `CardNumberRefused`.
+        """
+        unsuitable = request.for_the_gateway()
+        if unsuitable:
+            raise RequestInvalid(errors=[FieldProblem(each, FieldCode.GATEWAY_STORAGE_ONLY) for each in unsuitable])
         if request.card.cvv is not None:
             raise CvvNotStorable(errors=[FieldProblem("/card/cvv", FieldCode.CVV_NOT_STORABLE)])
         check_policy(self._policy, request.card.card_no)
@@ -86,7 +92,7 @@ class Cards:
                 return kept
         raise Overloaded
 
-    async def _insert(self, caller: Caller, request: StoreCardRequest, prints: list[Fingerprint]) -> Kept | None:
+    async def _insert(self, caller: Caller, request: CardRequest, prints: list[Fingerprint]) -> Kept | None:
         if len(prints) > 1 and await self._known(caller, request, prints):
             return None
         card_id = new_id(Prefix.CARD)
@@ -113,13 +119,13 @@ class Cards:
             return Kept(done.card, created=True)
         return Kept(await self._change(caller.origin, done.card, CardChange(is_default=True)), created=True)
 
-    async def _known(self, caller: Caller, request: StoreCardRequest, prints: list[Fingerprint]) -> StoredCard | None:
+    async def _known(self, caller: Caller, request: CardRequest, prints: list[Fingerprint]) -> StoredCard | None:
         async with self._database.session() as session:
             return await cards.find_by_fingerprint(
                 session, caller.merchant_id, request.reference_buyer_id, [one.value for one in prints]
             )
 
-    async def _refresh(self, caller: Caller, request: StoreCardRequest, prints: list[Fingerprint]) -> Kept | None:
+    async def _refresh(self, caller: Caller, request: CardRequest, prints: list[Fingerprint]) -> Kept | None:
         """Bring a card that the buyer has already up to date; None when it went away meanwhile."""
         known = await self._known(caller, request, prints)
         if known is None:
@@ -140,11 +146,11 @@ class Cards:
             return None
         return Kept(card, created=False)
 
-    async def _profile_differs(self, caller: Caller, known: StoredCard, request: StoreCardRequest) -> bool:
+    async def _profile_differs(self, caller: Caller, known: StoredCard, request: CardRequest) -> bool:
         profile = profile_of(request.card, request.billing_address)
         return profile is not None and orjson.loads(profile) != await self._profile(caller, known)
 
-    async def _sealed(self, merchant_id: str, card_id: str, request: StoreCardRequest) -> dict[SecretKind, Envelope]:
+    async def _sealed(self, merchant_id: str, card_id: str, request: CardRequest) -> dict[SecretKind, Envelope]:
         secrets = {
             SecretKind.PAN: await self._keyring.seal(
                 Purpose.CARD,
@@ -166,10 +172,16 @@ class Cards:
         self._keyring.forget(merchant_id, Purpose.FINGERPRINT)
 
     async def get(self, caller: Caller, card_id: str) -> StoredCard:
-        """Give a card; raises `NotFound`, also for another merchant's, and `CardDeleted`."""
+        """Give a card; raises `NotFound`, also for another merchant's, `CardDeleted` and `CardPending`."""
+        found = await self.shown(caller, card_id)
+        if isinstance(found, Vaulting):
+            raise CardPending
+        return found
+
+    async def shown(self, caller: Caller, card_id: str) -> StoredCard | Vaulting:
+        """Give a card, or the vaulting that will make it; raises `NotFound` and `CardDeleted`."""
         async with self._database.session() as session:
-            card = await cards.find(session, caller.merchant_id, card_id)
-        return _live(card)
+            return await locate(session, caller.merchant_id, card_id)
 
     async def by_id(self, caller: Caller, card_ids: set[str]) -> dict[str, StoredCard]:
         """Give cards of the merchant by their ids, deleted ones included."""
@@ -247,49 +259,22 @@ class Cards:
             await cards.lock_buyer(transaction, merchant_id, card.buyer or "")
         return _live(await cards.find(transaction, merchant_id, card_id, lock=True))
 
-    async def delete(self, caller: Caller, card_id: str) -> None:
-        """Delete a card for good; deleting it again is `CardDeleted`."""
-        async with self._database.transaction() as transaction:
-            await self._locked(transaction, caller.merchant_id, card_id)
-            ended = await mandates.end_of_card(transaction, caller.merchant_id, card_id)
-            await cards.delete(transaction, caller.merchant_id, [card_id])
-            await _write_ends(transaction, caller, ended, "card_deleted")
-            await audit.append(
-                transaction, Event(EventType.CARD_DELETED, caller.origin, caller.merchant_id, (card_id,))
-            )
 
-    async def erase_buyer(self, caller: Caller, buyer: str) -> None:
-        """Delete a buyer's cards, end the mandates, take the name off payments; an unknown buyer is no error."""
-        async with self._database.transaction() as transaction:
-            paid = await payments.forget_buyer(transaction, caller.merchant_id, buyer)
-            await WITH_PAYMENTS.drop(transaction, caller.merchant_id, paid)
-            erased = await cards.lock_buyer(transaction, caller.merchant_id, buyer)
-            ended = await mandates.forget_buyer(transaction, caller.merchant_id, buyer)
-            await _write_ends(transaction, caller, ended, "buyer_erased")
-            # A charge may have been written between the first look and the lock on its card.
-            paid += await payments.forget_buyer(transaction, caller.merchant_id, buyer)
-            await cards.delete(transaction, caller.merchant_id, erased)
-            for card_id in erased:
-                await audit.append(
-                    transaction, Event(EventType.CARD_DELETED, caller.origin, caller.merchant_id, (card_id,))
-                )
-            if not paid and not erased and not ended:
-                return
-            await audit.append(
-                transaction,
-                Event(
-                    EventType.BUYER_ERASED,
-                    caller.origin,
-                    caller.merchant_id,
-                    details={"cards": len(erased), "payments": len(paid), "mandates": len(ended)},
-                ),
-            )
+async def locate(session: Session, merchant_id: str, card_id: str) -> StoredCard | Vaulting:
+    """Give a live card, or the vaulting that will make it; raises `NotFound` and `CardDeleted`.
 
-
-async def _write_ends(transaction: Transaction, caller: Caller, ended: list[str], reason: str) -> None:
-    for mandate_id in ended:
-        event = Event(EventType.MANDATE_ENDED, caller.origin, caller.merchant_id, (mandate_id,), reason=reason)
-        await audit.append(transaction, event)
+    A card that another request had stored by the time its own was, is found by the id that was promised, too.
+    """
+    card = await cards.find(session, merchant_id, card_id)
+    if card is None:
+        vaulting = await vaultings.find_by_pending_card(session, merchant_id, card_id)
+        if vaulting is not None and not vaulting.status.final:
+            return vaulting
+        if vaulting is not None and vaulting.ending is Ending.ABANDONED:
+            raise CardDeleted
+        if vaulting is not None and vaulting.card_id is not None:
+            card = await cards.find(session, merchant_id, vaulting.card_id)
+    return _live(card)
 
 
 def _live(card: StoredCard | None) -> StoredCard:

@@ -13,13 +13,14 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     │                   MandateInterval; in vault.movement_errors: PaymentNotCancellable, AlreadyCaptured,
     │                   PaymentNotCapturable, CaptureAutomatic, CapturePending, CancellationPending,
     │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured; in
-    │                   vault.asking_errors: CardNotAtGateway
+    │                   vault.asking_errors: CardNotAtGateway; in vault.vaulting_errors: CardPending
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
-    ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, StorageNotSupported, BuyerMismatch, CardNumberRefused;
+    ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
     │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
     │   in vault.asking_errors: RegionExcluded, CardDataRequired, SessionMandateRefused, InstallmentsNotOffered; in
-    │   vault.movement_errors: CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded
+    │   vault.movement_errors: CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded; in
+    │   vault.vaulting_errors: VaultingFailed, InitialVaultingUnsuitable
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded; in
         vault.asking_errors: GatewayUnavailable
@@ -51,7 +52,7 @@ class FieldCode(StrEnum):
     EXPIRY_INVALID = "expiry_invalid"
     EXPIRY_INCOMPLETE = "expiry_incomplete"
     PAN_IN_FREE_TEXT = "pan_in_free_text"
-    STORAGE_NOT_SUPPORTED = "storage_not_supported"
+    GATEWAY_STORAGE_ONLY = "gateway_storage_only"
     BUYER_REQUIRED = "buyer_required"
     BUYER_MISMATCH = "buyer_mismatch"
     BUYER_ABSENT = "buyer_absent"
@@ -96,7 +97,7 @@ class VaultError(Exception):
         self.allow = tuple(allow)
 
     @property
-    def members(self) -> Mapping[str, Sequence[int]]:
+    def members(self) -> Mapping[str, object]:
         """Give what the problem document says beyond the usual, which is never a submitted value."""
         return {}
 
@@ -229,12 +230,6 @@ class CvvNotStorable(RequestInvalid):
     """A CVV came along where nothing is authorised with it (PCI DSS 3.3.1, controls SAD-1 and SAD-5)."""
 
     code, title = "cvv_not_storable", "A CVV cannot be stored"
-
-
-class StorageNotSupported(RequestInvalid):
-    """The kind of storage asked for is not available here."""
-
-    code, title = "storage_not_supported", "This kind of storage is not available"
 
 
 class BuyerMismatch(RequestInvalid):

@@ -37,6 +37,7 @@ class Prefix(StrEnum):
     CAPTURE = "cap"
     REFUND = "ref"
     MANDATE = "man"
+    VAULTING = "vlt"
     KEY = "key"
     CURSOR = "cur"
 

@@ -31,8 +31,8 @@ from vault.settings import LogFormat
 KEYS: Final = frozenset({
     "event", "level", "time", "source", "dropped",
     "request_id", "trace_id", "merchant_id", "client_id", "card_id", "payment_id", "mandate_id", "capture_id",
-    "refund_id", "event_id", "audit_event_id", "alarm_id", "key_id", "object_id", "operator_id", "approval_id",
-    "endpoint_id",
+    "refund_id", "vaulting_id", "event_id", "audit_event_id", "alarm_id", "key_id", "object_id", "operator_id",
+    "approval_id", "endpoint_id",
     "method", "route", "status", "duration_ms", "code", "reason", "operation", "outcome", "state", "purpose",
     "pointers", "attempt", "count", "size", "seconds", "sqlstate", "constraint", "result_code", "loop",
     "error", "causes", "places", "function", "feature", "version", "environment", "host", "port", "process",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vault.errors import FieldCode, FieldProblem
 from vault.mandate_errors import (
@@ -22,7 +22,6 @@ from vault.mandate_errors import (
     MandateTypeMismatch,
 )
 from vault.money import Amount
-from vault.payment import Payment
 
 # Full authentication, as the schemes write it: 02 for Mastercard, 05 for the others.
 AUTHENTICATED: Final = frozenset({"02", "05"})
@@ -171,24 +170,44 @@ def _passed(limits: Limits, now: datetime) -> bool:
     return limits.until is not None and now >= limits.until
 
 
-def evidence_of(payment: Payment, *, assume: bool) -> Evidence | None:
-    """Find the evidence that the buyer authenticated for a payment, or None.
+class Initial(Protocol):
+    """What a mandate can rest on: a payment, or the storing of a card without one, that succeeded."""
 
-    `assume` is the merchant's setting: a redirected payment that asked for authentication and succeeded counts where
-    the gateway returned no ECI (design section 3, mandate).
+    @property
+    def authentication(self) -> Mapping[str, Any] | None:
+        """What was asked for or brought along."""
+
+    @property
+    def result_info(self) -> Mapping[str, Any]:
+        """What the gateway told."""
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the gateway sent the buyer somewhere."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was asked for."""
+
+
+def evidence_of(initial: Initial, *, assume: bool) -> Evidence | None:
+    """Find the evidence that the buyer authenticated for what a mandate is to rest on, or None.
+
+    `assume` is the merchant's setting: what was redirected, asked for authentication and succeeded counts where the
+    gateway returned no ECI (design section 3, mandate).
     """
-    asked = payment.authentication or {}
-    result, mpi = payment.result_info.get("threeDSResult") or {}, asked.get("mpi") or {}
+    asked = initial.authentication or {}
+    result, mpi = initial.result_info.get("threeDSResult") or {}, asked.get("mpi") or {}
     if result.get("eci") in AUTHENTICATED:
-        return _evidence(EvidenceKind.THREE_DS, payment, result)
+        return _evidence(EvidenceKind.THREE_DS, initial, result)
     if mpi.get("eci") in AUTHENTICATED:
-        return _evidence(EvidenceKind.MPI, payment, mpi)
-    if assume and "eci" not in result and asked.get("requested") and payment.redirected:
-        return _evidence(EvidenceKind.ASSUMED, payment, result)
+        return _evidence(EvidenceKind.MPI, initial, mpi)
+    if assume and "eci" not in result and asked.get("requested") and initial.redirected:
+        return _evidence(EvidenceKind.ASSUMED, initial, result)
     return None
 
 
-def _evidence(kind: EvidenceKind, payment: Payment, facts: Mapping[str, Any]) -> Evidence:
+def _evidence(kind: EvidenceKind, initial: Initial, facts: Mapping[str, Any]) -> Evidence:
     return Evidence(
-        kind, payment.created_at, facts.get("threeDSVersion"), facts.get("eci"), facts.get("dsTransactionId")
+        kind, initial.created_at, facts.get("threeDSVersion"), facts.get("eci"), facts.get("dsTransactionId")
     )

@@ -19,7 +19,6 @@ from vault.errors import (
     FieldProblem,
     NotFound,
     RequestInvalid,
-    StorageNotSupported,
 )
 from vault.ids import Prefix, new_id
 from vault.mandate import Evidence, EvidenceKind, Limits, Mandate, MandateStatus, evidence_of
@@ -36,9 +35,13 @@ from vault.store import audit, cards, mandates, payments
 from vault.store.cards import Page
 from vault.store.mandates import NewMandate
 from vault.stored_card import CardStatus, StoredCard
+from vault.vaulting import Vaulting
+from vault.vaulting_errors import InitialVaultingUnsuitable
+from vault.vaults.asking import Vaultings
 from vault.wire.mandates import ImportedField, MandateRequest
 
 _INITIAL = "/initialPaymentId"
+_VAULTING = "/vaultingCardId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,16 @@ class _Basis:
 class Mandates:
     """The service behind `/v1/mandates` and `/v1/cards/{cardId}/mandates`."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, vaultings: Vaultings) -> None:
         self._tools = tools
+        self._vaultings = vaultings
 
     async def record(self, caller: Caller, request: MandateRequest) -> Recorded:
         """Record a mandate; the same one again is the same one, as it was recorded first.
 
-        Raises `InitialPaymentUnsuitable`, `AuthenticationEvidenceMissing`, `NetworkTransactionIdMissing`,
-        `MandateRegionRefused`, `StorageNotSupported`, `RequestInvalid`, and what cards and payments raise.
+        Raises `InitialPaymentUnsuitable`, `InitialVaultingUnsuitable`, `AuthenticationEvidenceMissing`,
+        `NetworkTransactionIdMissing`, `MandateRegionRefused`, `RequestInvalid`, and what cards and payments raise.
         """
-        if request.vaulting_card_id is not None:
-            problem = FieldProblem("/vaultingCardId", FieldCode.STORAGE_NOT_SUPPORTED)
-            raise StorageNotSupported(errors=[problem])
         account = await self._tools.directory.account(caller.merchant_id, caller.origin)
         check_references(account.merchant, request.references())
         card = await self._tools.cards.get(caller, request.card_id)
@@ -100,16 +101,25 @@ class Mandates:
     async def _basis(self, caller: Caller, account: Account, card: StoredCard, request: MandateRequest) -> _Basis:
         if request.imported is not None:
             return _imported(request.imported, card)
-        payment = await self._initial(caller, card, request.initial_payment_id or "")
-        evidence = evidence_of(payment, assume=account.merchant.settings.assume_authentication)
+        initial: Payment | Vaulting
+        if request.vaulting_card_id is not None:
+            pointer, initial = _VAULTING, await self._stored_by(caller, account, card, request)
+        else:
+            pointer, initial = _INITIAL, await self._initial(caller, card, request.initial_payment_id or "")
+        evidence = evidence_of(initial, assume=account.merchant.settings.assume_authentication)
         if evidence is None:
-            raise AuthenticationEvidenceMissing(errors=[FieldProblem(_INITIAL, FieldCode.INVALID_VALUE)])
-        if payment.network_transaction_id is None:
-            payment = await self._asked_again(caller, account, payment)
-        if payment.network_transaction_id is None:
-            raise NetworkTransactionIdMissing(errors=[FieldProblem(_INITIAL, FieldCode.INVALID_VALUE)])
-        region = payment.result_info.get("paymentMethodRegion")
-        return _Basis(evidence, payment.network_transaction_id, region)
+            raise AuthenticationEvidenceMissing(errors=[FieldProblem(pointer, FieldCode.INVALID_VALUE)])
+        if isinstance(initial, Payment) and initial.network_transaction_id is None:
+            initial = await self._asked_again(caller, account, initial)
+        if initial.network_transaction_id is None:
+            raise NetworkTransactionIdMissing(errors=[FieldProblem(pointer, FieldCode.INVALID_VALUE)])
+        return _Basis(evidence, initial.network_transaction_id, initial.result_info.get("paymentMethodRegion"))
+
+    async def _stored_by(self, caller: Caller, account: Account, card: StoredCard, request: MandateRequest) -> Vaulting:
+        vaulting = await self._vaultings.of_card(caller, account, card.id)
+        if vaulting is None or request.vaulting_card_id not in {card.id, vaulting.pending_card_id}:
+            raise InitialVaultingUnsuitable(errors=[FieldProblem(_VAULTING, FieldCode.INVALID_VALUE)])
+        return vaulting
 
     async def _initial(self, caller: Caller, card: StoredCard, payment_id: str) -> Payment:
         async with self._tools.database.session() as session:

@@ -1,4 +1,4 @@
-"""Notifications from the gateway: verified, bound to a payment, recorded once.
+"""Notifications from the gateway: verified, bound to a payment or a vaulting, recorded once.
 
 It refuses to know HTTP. Invariants: nothing of a body is read before its signature verifies over the path that the
 vault gave the gateway; an unknown payment is kept as an orphan and alarmed, with patience where it may only have come
@@ -20,15 +20,17 @@ from vault.gateway.json_text import json_object
 from vault.gateway.movement_evidence import read_movement_notification
 from vault.gateway.signing import string_to_sign, verify
 from vault.gateway.values import result_of, text
+from vault.gateway.vaulting_evidence import read_vaulting_notification
 from vault.logs import alarm, get_logger
 from vault.movement import MovementKind, MovementSeen
 from vault.payment import Evidence, Payment, Source
 from vault.payments.recording import Recorder
-from vault.store import alarms, audit, movements, orphans, payments
+from vault.store import alarms, audit, movements, orphans, payments, vaultings
+from vault.vaults.recording import VaultingRecorder
 
 _log = get_logger(__name__)
 _LONGEST_ID: Final = 64
-_NAMING: Final = ("paymentRequestId", "paymentId", "refundRequestId")
+_NAMING: Final = ("paymentRequestId", "paymentId", "refundRequestId", "vaultingRequestId")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,18 @@ class Message:
 class Notifications:
     """The service behind `/v1/gateway/notifications/{merchantId}`."""
 
-    def __init__(self, database: Database, directory: Directory, recorder: Recorder, public_url: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        recorder: Recorder,
+        vaults: VaultingRecorder,
+        public_url: str,
+    ) -> None:
         self._database = database
         self._directory = directory
         self._recorder = recorder
+        self._vaults = vaults
         self._path = urlsplit(public_url).path.rstrip("/")
 
     async def receive(self, merchant_id: str, message: Message) -> None:
@@ -71,6 +81,8 @@ class Notifications:
                 await self._moved(account, body, MovementKind.CAPTURE, origin)
             case "REFUND_RESULT":
                 await self._moved(account, body, MovementKind.REFUND, origin)
+            case _ if "vaultingRequestId" in body:
+                await self._vaulting(account, body, origin)
             case _:
                 await self._orphan(account, body, origin, "notification_unknown_type")
 
@@ -106,6 +118,17 @@ class Notifications:
             await self._orphan(account, body, origin, "notification_orphan")
             return
         await self._recorder.record(payment, read_payment_notification(body, payment), origin)
+
+    async def _vaulting(self, account: Account, body: Mapping[str, Any], origin: Origin) -> None:
+        """Record the outcome of a vaulting; its messages are known by the id alone (antom-api.md 1.7)."""
+        request_id, vaulting = text(body["vaultingRequestId"], _LONGEST_ID), None
+        if request_id is not None:
+            async with self._database.session() as session:
+                vaulting = await vaultings.find_by_request(session, account.merchant.id, request_id)
+        if vaulting is None:
+            await self._orphan(account, body, origin, "notification_orphan")
+            return
+        await self._vaults.record(vaulting, read_vaulting_notification(body, vaulting), origin)
 
     async def _moved(self, account: Account, body: Mapping[str, Any], kind: MovementKind, origin: Origin) -> None:
         """Record a capture or refund; a capture whose payment is not known may only have come before it."""

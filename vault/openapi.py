@@ -101,5 +101,10 @@ def _problem_schema() -> dict[str, Any]:
                 "items": {"type": "integer"},
                 "description": "With `installments_not_offered`: the numbers that are offered for the amount.",
             },
+            "declined": {
+                "type": "object",
+                "properties": {"category": text, "retry": text},
+                "description": "With `vaulting_failed`: why, and what has to change, in the words of payments.",
+            },
         },
     }

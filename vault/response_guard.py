@@ -26,7 +26,7 @@ EXEMPT_NAMES: Final = frozenset({
     "referenceBuyerId", "referenceGoodsId", "referenceMerchantId",
     "networkTransactionId", "dsTransactionId", "threeDSServerTransactionId", "authorizationCode", "rrn", "arn",
     "acquirerReferenceNo", "acquirerTransactionId", "acquirerMerchantId", "referenceRequestId",
-    "nextAction", "paymentSessionData", "paymentSessionId", "normalUrl",
+    "nextAction", "paymentSessionData", "paymentSessionId", "vaultingSessionData", "vaultingSessionId", "normalUrl",
 })  # fmt: skip
 # Below these the merchant chooses the names, so that a name says nothing.
 FREE_NAMES: Final = frozenset({"metadata"})

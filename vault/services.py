@@ -15,6 +15,7 @@ from vault.cursors import Cursors
 from vault.custody import open_keyring
 from vault.db import Database
 from vault.directory import Directory
+from vault.erasure import Erasure
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
 from vault.mandates import Mandates
@@ -35,6 +36,11 @@ from vault.payments.writing_ahead import Tools
 from vault.reconcile import Reconciler
 from vault.roles import APP
 from vault.settings import Settings
+from vault.tokens import GatewayTokens
+from vault.vaults.asking import Vaultings
+from vault.vaults.calling import VaultCaller
+from vault.vaults.following import VaultingFollower
+from vault.vaults.recording import VaultingRecorder
 
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
 _ORPHAN_PATIENCE: Final = 2  # of the longest pause between inquiries: a payment whose answer was lost is known by then
@@ -50,6 +56,10 @@ class Services:
     authenticator: Authenticator
     cursors: Cursors
     cards: Cards
+    erasure: Erasure
+    tokens: GatewayTokens
+    vaultings: Vaultings
+    follower: VaultingFollower
     payments: Payments
     mandates: Mandates
     charging: Charging
@@ -60,6 +70,15 @@ class Services:
     notifications: Notifications
     reconciler: Reconciler
     orphans: Orphans
+
+
+@dataclass(frozen=True, slots=True)
+class _Vaults:
+    """The services of cards that are stored without a payment."""
+
+    vaultings: Vaultings
+    follower: VaultingFollower
+    recorder: VaultingRecorder
 
 
 @asynccontextmanager
@@ -111,6 +130,13 @@ def _tools(settings: Settings, database: Database, keyring: Keyring, client: Gat
     )
 
 
+def _vaults(tools: Tools, client: GatewayClient, pace: Pace) -> _Vaults:
+    recorder = VaultingRecorder(tools.database, tools.keyring, first_inquiry_seconds=pace.first)
+    calls = VaultCaller(client)
+    follower = VaultingFollower(tools.database, tools.directory, calls, recorder, pace)
+    return _Vaults(Vaultings(tools, calls, recorder, follower), follower, recorder)
+
+
 def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
     tools = _tools(settings, database, keyring, client)
     directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
@@ -118,6 +144,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
     charging = Charging(tools, canceller)
     lease = _LEASE_CALLS * settings.gateway_timeout
     pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
+    vaults = _vaults(tools, client, pace)
     return Services(
         settings=settings,
         database=database,
@@ -125,14 +152,18 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         authenticator=Authenticator(database, keyring),
         cursors=Cursors(keyring),
         cards=tools.cards,
+        erasure=Erasure(database),
+        tokens=GatewayTokens(database, keyring, directory, client, pace),
+        vaultings=vaults.vaultings,
+        follower=vaults.follower,
         payments=Payments(tools),
-        mandates=Mandates(tools),
+        mandates=Mandates(tools, vaults.vaultings),
         charging=charging,
         sessions=PaymentSessions(tools, charging),
         canceller=canceller,
         moving=moving,
         options=PaymentOptions(database, directory, client),
-        notifications=Notifications(database, directory, recorder, settings.public_url),
+        notifications=Notifications(database, directory, recorder, vaults.recorder, settings.public_url),
         reconciler=Reconciler(tools, canceller, moving, pace),
         orphans=Orphans(
             database, recorder, pause=settings.inquiry_first, patience=_ORPHAN_PATIENCE * settings.inquiry_max

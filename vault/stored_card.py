@@ -14,8 +14,9 @@ from vault.card import Expiry
 
 
 class CardStatus(StrEnum):
-    """What can be done with a card; `EXPIRED` is computed, the others are stored."""
+    """What can be done with a card; `EXPIRED` is computed, `PENDING` is a card that is not there yet."""
 
+    PENDING = "PENDING"
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
     DISABLED = "DISABLED"

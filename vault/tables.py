@@ -32,7 +32,7 @@ from vault.merchant_tables import api_client, merchant_id
 from vault.schema import XID8, DataClass, column, created_at, key_reference, metadata, moment, one_of
 
 
-def _card_face(*, nullable: bool) -> list[Column[Any]]:
+def card_face(*, nullable: bool) -> list[Column[Any]]:
     """Give what may be shown of a card, and its keyed fingerprint; the gateway does not tell every expiry."""
     return [
         column("brand", Text, DataClass.CARD_ATTRIBUTE, nullable=nullable),
@@ -46,7 +46,7 @@ def _card_face(*, nullable: bool) -> list[Column[Any]]:
     ]
 
 
-def _brand_choice() -> list[Column[Any] | CheckConstraint]:
+def brand_choice() -> list[Column[Any] | CheckConstraint]:
     """Give the network that the buyer chose of a co-badged card: by its brand, or by its region."""
     return [
         column("selected_brand", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
@@ -61,7 +61,7 @@ card = Table(
     merchant_id(),
     column("id", Text, DataClass.OUR_ID),
     column("buyer", Text, DataClass.MERCHANT_REFERENCE, nullable=True),
-    *_card_face(nullable=False),
+    *card_face(nullable=False),
     column("issuing_country", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
     column("funding", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
     column("status", Text, DataClass.OPERATIONAL),
@@ -71,7 +71,7 @@ card = Table(
     key_reference("token_print_key_id", nullable=True),
     column("metadata", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
     column("consent", JSONB, DataClass.MERCHANT_REFERENCE, nullable=True),
-    *_brand_choice(),
+    *brand_choice(),
     created_at(),
     created_at("updated_at"),
     PrimaryKeyConstraint("merchant_id", "id"),
@@ -127,7 +127,7 @@ payment = Table(
     column("credential", Text, DataClass.OPERATIONAL),
     column("store_card", Text, DataClass.OPERATIONAL, nullable=True),
     column("store_state", Text, DataClass.OPERATIONAL),
-    *_card_face(nullable=True),
+    *card_face(nullable=True),
     column("digest", LargeBinary, DataClass.KEYED_HASH),
     key_reference("digest_key_id"),
     column("capture_mode", Text, DataClass.OPERATIONAL),
@@ -149,7 +149,7 @@ payment = Table(
     column("mandate_id", Text, DataClass.OUR_ID, nullable=True),
     column("authentication", JSONB, DataClass.GATEWAY_RESULT, nullable=True),
     column("redirected", Boolean, DataClass.OPERATIONAL, server_default=text("false")),
-    *_brand_choice(),
+    *brand_choice(),
     column("channel", Text, DataClass.OPERATIONAL, server_default=text("'DIRECT'")),
     created_at(),
     created_at("updated_at"),
@@ -243,5 +243,8 @@ audit_pending = Table(
 )
 
 # Changes to these need no audit event: schedules, a counter, the queue of the events themselves, what can be asked for
-# again, and orphans, which all end as a capture or as an alarm.
-UNAUDITED = frozenset({"payment_inquiry", "orphan_capture", "installment_offer", "key_usage", "audit_pending"})
+# again, orphans, which all end as a capture or as an alarm, and tokens whose card's deletion was the event.
+UNAUDITED = frozenset({
+    "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "key_usage",
+    "audit_pending",
+})  # fmt: skip

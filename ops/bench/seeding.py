@@ -19,8 +19,8 @@ from vault.auth import Caller
 from vault.ids import Prefix, new_id
 from vault.services import Services, running_services
 from vault.settings import Settings
-from vault.wire.cards import StoreCardRequest
 from vault.wire.requests import StoredCardPaymentRequest
+from vault.wire.vaultings import CardRequest
 
 _CARDS: Final = 200
 _REQUEST_ID: Final = "bench-first"
@@ -73,7 +73,7 @@ async def _caller(services: Services, api_key: str) -> Caller:
 async def _stored(services: Services, caller: Caller, number: int) -> str:
     card = {"cardNo": card_number(SystemRandom()), "expiryMonth": "11", "expiryYear": "39"}
     body = {"referenceBuyerId": f"regular-{number}", "storage": "VAULT", "card": card}
-    return (await services.cards.store(caller, StoreCardRequest.model_validate(body))).card.id
+    return (await services.cards.store(caller, CardRequest.model_validate(body))).card.id
 
 
 def _sent(gateway_url: str) -> dict[str, Any]:

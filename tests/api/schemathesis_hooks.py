@@ -26,7 +26,11 @@ SPARE: dict[str, Iterator[str]] = {
 }
 
 # What has to fit together, or to be true at the time, is beyond a schema that a person could read.
-BEYOND_A_SCHEMA = {"buyer_absent", "buyer_required", "contradictory", "expiry_incomplete"}
+BEYOND_A_SCHEMA = {"buyer_absent", "buyer_required", "contradictory", "expiry_incomplete", "gateway_storage_only"}
+FOR_THE_GATEWAY = {
+    "vaultingRequestId", "paymentRedirectUrl", "env", "merchantRegion", "is3DSAuthentication",
+    "enableAuthenticationUpgrade", "mpiData", "extraVerification",
+}  # fmt: skip
 DEPENDENT = {"/imported/authenticatedAt", "/mpiData/dsTransactionId", "/paymentSessionExpiryTime", "/validUntil"}
 _numbers = itertools.count()
 _accepted: set[str] = set()
@@ -61,7 +65,8 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 
 def likely(number: int) -> dict[str, Any]:
     """Give what a body may refer to or ask for, under ids that were not used before."""
-    new = dict.fromkeys(("paymentRequestId", "captureRequestId", "refundRequestId"), f"made-{number}")
+    ids = ("paymentRequestId", "captureRequestId", "refundRequestId", "vaultingRequestId")
+    new = dict.fromkeys(ids, f"made-{number}")
     cent = {name: {"currency": "EUR", "value": "1"} for name in ("captureAmount", "refundAmount")}
     times = dict.fromkeys(("paymentSessionExpiryTime", "paymentExpiryTime", "validFrom", "validUntil"))
     return {**KNOWN, **new, **cent, **times, "storage": "VAULT", "recurringType": "UNSCHEDULED"}
@@ -71,8 +76,9 @@ def plausible(body: dict[str, Any], likely: dict[str, Any]) -> dict[str, Any]:
     """Put card data that could be real, and what is likely to succeed, in place of what only looks like it."""
     made: dict[str, Any] = real(body)
     made |= {name: value for name, value in likely.items() if body.get(name) is not None}
-    if "storage" in made and likely:
+    if made.get("storage") == "VAULT" and likely:
         made["card"].pop("cvv", None)
+        made = {name: value for name, value in made.items() if name not in FOR_THE_GATEWAY}
     ways = [name for name in ("cardId", "card", "mandateId") if made.get(name) is not None]
     contradictory = {*ways[1:], "storeCard"} if likely and len(ways) > 1 else set()
     return {name: value for name, value in made.items() if name not in contradictory}

@@ -10,7 +10,9 @@ from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, shown, store
 from tests.canary import SECOND_VISA_CANARY, assert_clean
 from tests.cluster import no_audit
 from tests.installation import Blueprint, Installation
-from vault import mandate_table, movement_table, tables  # noqa: F401 - they add their tables to the metadata
+
+# They add their tables to the metadata.
+from vault import mandate_table, movement_table, tables, vaulting_table  # noqa: F401
 from vault.schema import metadata
 
 pytestmark = pytest.mark.anyio

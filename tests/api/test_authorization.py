@@ -14,6 +14,7 @@ from fastapi.routing import iter_route_contexts
 from tests.api.money import capture, captured, refund, refunded
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
 from tests.api.subscriptions import charge, consent, recorded
+from tests.api.vaultings import keep, kept, vaulting_session
 from tests.installation import OPERATOR_ORIGIN, Installation
 from vault import custody
 from vault.auth import Scope
@@ -70,6 +71,10 @@ GUARDED: dict[tuple[str, str], Guarded] = {
     ("POST", "/v1/payment-sessions"): Guarded(
         "/v1/payment-sessions", Scope.PAYMENTS_WRITE, card_on_file(BUYER), foreign=False
     ),
+    ("POST", "/v1/vaulting-sessions"): Guarded(
+        "/v1/vaulting-sessions", Scope.CARDS_WRITE, vaulting_session(), foreign=False
+    ),
+    ("GET", "/v1/vaultings/{vaultingRequestId}"): Guarded("/v1/vaultings/{vaulting}", Scope.CARDS_READ),
     ("GET", "/v1/payments"): Guarded("/v1/payments", Scope.PAYMENTS_READ, foreign=False),
 }
 # Routes that admit everybody, and why they may.
@@ -163,7 +168,14 @@ async def _objects(vault: Installation) -> dict[str, str]:
     card_id, payment_id = (await stored(vault))["cardId"], (await paid(vault, payment()))["paymentId"]
     mandate = await recorded(vault, consent(cardId=card_id))
     refund_id = (await refunded(vault, await captured(vault)))["refundId"]
-    return {"card": card_id, "payment": payment_id, "mandate": mandate["mandateId"], "refund": refund_id}
+    vaulting_id = (await kept(vault, keep(buyer="buyer-2")))["vaultingRequestId"]
+    return {
+        "card": card_id,
+        "payment": payment_id,
+        "mandate": mandate["mandateId"],
+        "refund": refund_id,
+        "vaulting": vaulting_id,
+    }
 
 
 async def test_every_route_refuses_every_caller_that_may_not_come_in(
@@ -205,7 +217,7 @@ async def test_a_disabled_merchant_is_refused_everywhere(vault: Installation, sq
     await sql.change("update vault.merchant set status = 'DISABLED'")
     for (method, _), route in GUARDED.items():
         mark = await sql.mark()
-        path = route.path.format(card="card_x", payment="pay_x", mandate="man_x", refund="ref_x")
+        path = route.path.format(card="card_x", payment="pay_x", mandate="man_x", refund="ref_x", vaulting="v")
         problem(await _call(vault, method, path, route.body, vault.tenants[0].headers), 403, "merchant_disabled")
         assert await sql.since(mark) == ["access.denied"], path
 

@@ -15,6 +15,7 @@ from tests.api.conftest import QUICK
 from tests.api.money import ask_capture, capture, refunded
 from tests.api.shop import paid, payment, store, stored
 from tests.api.subscriptions import authenticated, consent, recorded
+from tests.api.vaultings import keep, kept
 from tests.canary import CVV_CANARY, VISA_CANARY, leaks_in_folder
 from tests.installation import Blueprint, Installation, installed
 
@@ -52,6 +53,7 @@ async def objects(vault: Installation) -> dict[str, str]:
         "paymentId": first["paymentId"],
         "initialPaymentId": first["paymentId"],
         "refundId": (await refunded(vault, first))["refundId"],
+        "vaultingRequestId": (await kept(vault, keep(buyer="vaulter")))["vaultingRequestId"],
     }
 
 

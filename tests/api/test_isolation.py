@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.shop import BUYER, Sql, card, card_on_file, order, paid, payment, problem, shown, store, stored
+from tests.api.vaultings import keep
 from tests.canary import CVV_CANARY, MASTERCARD_CANARY, SECOND_VISA_CANARY, VISA_CANARY, assert_clean
 from tests.installation import Installation
 
@@ -73,6 +74,8 @@ async def test_a_merchants_own_ids_may_look_like_card_numbers_by_chance(vault: I
     view = await paid(vault, payment(paymentRequestId=PUBLISHED, order=order() | {"referenceOrderId": PUBLISHED}))
     assert (view["paymentRequestId"], view["referenceOrderId"]) == (PUBLISHED, PUBLISHED)
     assert "withheld" not in view
+    waiting = keep(buyer=PUBLISHED, vaultingRequestId=PUBLISHED, is3DSAuthentication=True)
+    assert (await stored(vault, waiting))["vaultingRequestId"] == PUBLISHED
     kept = await stored(vault, store(buyer=PUBLISHED))
     assert kept["referenceBuyerId"] == PUBLISHED
     assert (await vault.api.get(f"/v1/buyers/{PUBLISHED}/cards")).json()["cards"] == [kept]

@@ -225,12 +225,6 @@ async def test_a_mandate_rests_on_exactly_one_thing(vault: Installation) -> None
         assert document["errors"] == [{"pointer": "", "code": "mandate_source"}]
 
 
-async def test_a_vaulting_session_cannot_be_the_first_one_yet(vault: Installation) -> None:
-    answer = await vault.api.post("/v1/mandates", json=consent(imported=None, vaultingCardId="card_y"))
-    document = problem(answer, 422, "storage_not_supported")
-    assert document["errors"] == [{"pointer": "/vaultingCardId", "code": "storage_not_supported"}]
-
-
 async def test_an_imported_agreement_keeps_its_date(vault: Installation) -> None:
     mandate = await subscribed(vault)
     assert (mandate["networkTransactionId"], mandate["initialPaymentId"]) == (NTID, None)
@@ -406,4 +400,9 @@ async def test_erasing_a_buyer_takes_the_name_off_charges(vault: Installation, s
     await charged(vault, mandate, charge(metadata={"plan": "ana"}))
     assert (await vault.api.delete(f"/v1/buyers/{BUYER}")).status_code == 204
     assert await sql.value("select count(*) from vault.payment where buyer is not null or metadata is not null") == 0
-    assert (await sql.events("buyer.erased"))[-1]["details"] == {"cards": 1, "mandates": 1, "payments": 1}
+    assert (await sql.events("buyer.erased"))[-1]["details"] == {
+        "cards": 1,
+        "mandates": 1,
+        "payments": 1,
+        "vaultings": 0,
+    }

@@ -126,10 +126,14 @@ async def test_a_code_is_never_stored(vault: Installation, sql: Sql) -> None:
     assert await sql.count("card") == 0
 
 
-async def test_the_gateway_does_not_store_without_a_payment(vault: Installation) -> None:
-    answer = await vault.api.post("/v1/cards", json=store(storage="GATEWAY"))
-    document = problem(answer, 422, "storage_not_supported")
-    assert document["errors"] == [{"pointer": "/storage", "code": "storage_not_supported"}]
+async def test_what_is_for_the_gateway_alone_is_not_taken_for_the_vault(vault: Installation, sql: Sql) -> None:
+    answer = await vault.api.post("/v1/cards", json=store(vaultingRequestId="vlt-1", is3DSAuthentication=False))
+    document = problem(answer, 422, "request_invalid")
+    assert document["errors"] == [
+        {"pointer": "/is3DSAuthentication", "code": "gateway_storage_only"},
+        {"pointer": "/vaultingRequestId", "code": "gateway_storage_only"},
+    ]
+    assert await sql.count("card") == 0
 
 
 async def test_what_is_sealed_is_not_readable_and_never_twice_the_same(vault: Installation, sql: Sql) -> None:

@@ -31,7 +31,13 @@ REVEALS = {
     "vault/payments/drafting.py:Drafter._waiting",
     "vault/keeping.py:Keeper._seal",
     "vault/keeping.py:Keeper._token_prints",
+    "vault/gateway/vaulting_messages.py:token_body",
+    "vault/gateway/vaulting_messages.py:vault_body",
     "vault/payments/sessions.py:PaymentSessions._opened",
+    "vault/tokens.py:GatewayTokens._opened",
+    "vault/tokens.py:GatewayTokens._used",
+    "vault/vaults/asking.py:Vaultings._opened",
+    "vault/vaults/recording.py:VaultingRecorder._leftover",
     "vault/payments/writing_ahead.py:WriteAhead._opened",
 }
 DOCSTRING = '"""What this is for.\n\nIt refuses to know the rest.\n"""\n'

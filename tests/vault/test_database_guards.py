@@ -6,7 +6,8 @@ from typing import TypeAlias
 import asyncpg
 import pytest
 
-from vault import mandate_table, movement_table, tables  # noqa: F401 - they add their tables to the metadata
+# They add their tables to the metadata.
+from vault import mandate_table, movement_table, tables, vaulting_table  # noqa: F401
 from vault.db import Database, StatementFailed
 from vault.migrations.guards import GRANTS
 from vault.roles import APP, OPERATOR

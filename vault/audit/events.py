@@ -26,6 +26,10 @@ class EventType(StrEnum):
     MANDATE_RECORDED = "mandate.recorded"
     MANDATE_ENDED = "mandate.ended"
     MANDATE_EXPIRED = "mandate.expired"
+    VAULTING_CREATED = "vaulting.created"
+    VAULTING_CHANGED = "vaulting.changed"
+    VAULTING_SESSION_OPENED = "vaulting.session_opened"
+    CARD_FORGOTTEN = "card.forgotten_at_gateway"
     PAYMENT_CREATED = "payment.created"
     PAYMENT_CHANGED = "payment.changed"
     PAYMENT_SESSION_OPENED = "payment.session_opened"
@@ -92,6 +96,7 @@ DETAILS = frozenset(
         "storage",
         "to",
         "value",
+        "vaultings",
         "version",
     }
 )

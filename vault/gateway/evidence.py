@@ -28,7 +28,7 @@ _STATUS_OF_INQUIRY = {
 }
 ORDER_NOT_EXIST = "ORDER_NOT_EXIST"
 IN_PROCESS = "PAYMENT_IN_PROCESS"
-_LONGEST_SESSION_DATA = 16_384  # four times what the documentation allows
+LONGEST_SESSION_DATA = 16_384  # four times what the documentation allows
 
 
 def read_pay(body: Mapping[str, Any], payment: Payment) -> Evidence:
@@ -47,7 +47,7 @@ def read_session(body: Mapping[str, Any], _payment: Payment) -> Evidence:
 
     It names no payment. Without what opens the session nobody can pay in it, and an inquiry will tell that nobody did.
     """
-    result, data = result_of(body), text(body.get("paymentSessionData"), _LONGEST_SESSION_DATA)
+    result, data = result_of(body), text(body.get("paymentSessionData"), LONGEST_SESSION_DATA)
     if result is not None and result.status == "F":
         return Evidence(Source.ANSWER, Status.FAIL, result)
     if result is None or result.status != "S" or data is None:
@@ -117,9 +117,9 @@ def _evidence(
         status=status,
         result=result,
         gateway_payment_id=text(body.get("paymentId"), 64),
-        next_action=_next_action(body) if status is Status.PROCESSING else None,
+        next_action=next_action(body) if status is Status.PROCESSING else None,
         info=visible_result_info(info) or None,
-        token=_token(info.get("cardToken")),
+        token=card_token(info.get("cardToken")),
         network_transaction_id=text(info.get("networkTransactionId"), 256),
         authorisation_expires_at=moment(body.get("authExpiryTime")),
         movements=tuple(reported_movements(body)),
@@ -134,7 +134,8 @@ def _bound(body: Mapping[str, Any], payment: Payment, *, strict: bool) -> bool:
     return request_id in (None, payment.request_id) and (amount is None or amount_of(amount) == payment.amount)
 
 
-def _token(value: object) -> CardToken | None:
+def card_token(value: object) -> CardToken | None:
+    """Give the token that a message names, if it names one."""
     if not isinstance(value, str):
         return None
     try:
@@ -152,7 +153,8 @@ def _opened(parameters: str) -> Mapping[str, Any] | str:
     return json_object(parameters.encode(errors="replace")) or parameters
 
 
-def _next_action(body: Mapping[str, Any]) -> dict[str, Any] | None:
+def next_action(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give what the buyer's browser has to do now, where a message tells it."""
     form = body.get("redirectActionForm")
     form = form if isinstance(form, Mapping) else {}
     url = text(form.get("redirectUrl"), 2048) or text(body.get("normalUrl"), 2048)

@@ -32,6 +32,10 @@ class Operation(StrEnum):
     REFUND = "refund", "/ams/api/v1/payments/refund"
     INQUIRY_REFUND = "inquiryRefund", "/ams/api/v1/payments/inquiryRefund"
     CREATE_PAYMENT_SESSION = "createPaymentSession", "/ams/api/v1/payments/createPaymentSession"
+    VAULT_PAYMENT_METHOD = "vaultPaymentMethod", "/ams/api/v1/vaults/vaultPaymentMethod"
+    CREATE_VAULTING_SESSION = "createVaultingSession", "/ams/api/v1/vaults/createVaultingSession"
+    INQUIRE_VAULTING = "inquireVaulting", "/ams/api/v1/vaults/inquireVaulting"
+    DELETE_TOKEN = "deleteToken", "/ams/api/v1/vaults/deleteToken"
 
 
 def wire_path(operation: Operation, *, client_id: str) -> str:

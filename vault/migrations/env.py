@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from vault import mandate_table, movement_table, offer_table  # noqa: F401 - they add their tables to the metadata
+# They add their tables to the metadata.
+from vault import mandate_table, movement_table, offer_table, vaulting_table  # noqa: F401
 from vault.schema import SCHEMA, metadata
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks

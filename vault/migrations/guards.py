@@ -43,6 +43,12 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "updated_at)",
         "orphan_capture": "select, insert, update (next_at, attempts), delete",
         "installment_offer": "select, insert, update (plans, consulted_at)",
+        "vaulting": "select, insert, update (status, ending, buyer, card_id, next_action, redirected, result_code, "
+        "result_status, result_message, result_info, metadata, consent, fingerprint, fingerprint_key_id, "
+        "updated_at)",
+        "vaulting_secret": "select, insert, delete",
+        "vaulting_inquiry": "select, insert, update (next_at, attempts), delete",
+        "token_deletion": "select, insert, update (next_at, attempts), delete",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",
         "alembic_version": "select",
@@ -59,6 +65,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "payment": "select",
         "mandate": "select",
         "movement": "select",
+        "vaulting": "select",
         "payment_inquiry": "select",
         "alarm": "select, insert",
         "audit_pending": "insert (event_id, merchant_id, body)",

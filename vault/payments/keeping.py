@@ -5,19 +5,13 @@ one that the buyer typed at the gateway is kept where the gateway names a token 
 digits (controls.md COF-1).
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
 
-from vault.card import UNKNOWN_BRAND, Expiry, ExpiryInvalid
 from vault.keeping import Keepable, KeepingPlan
 from vault.payment import Credential, Evidence, Payment, Status, StoreState
+from vault.shown_card import face_at_gateway
 from vault.store.waiting import WITH_PAYMENTS
-from vault.stored_card import CardFace, SecretKind
-
-_MASK: Final = re.compile(r"\*{8,15}(?P<last_four>[0-9]{4})")
-_USUAL_STARS: Final = 12
+from vault.stored_card import SecretKind
 
 
 def keepable_of(payment: Payment, evidence: Evidence) -> Keepable | None:
@@ -56,23 +50,3 @@ def kept(payment: Payment, plan: KeepingPlan) -> Payment:
     complete = SecretKind.TOKEN in plan.secrets or not (payment.store_card and payment.store_card.at_gateway)
     state = StoreState.STORED if complete else StoreState.PENDING
     return replace(payment, card_id=plan.card_id, store_state=state)
-
-
-def face_at_gateway(info: Mapping[str, Any]) -> CardFace | None:
-    """Give what the gateway shows of a card that only it has seen; None without the last four digits."""
-    mask = _MASK.fullmatch(str(info.get("cardNo")))
-    last_four = info.get("lastFour") or (mask and mask["last_four"])
-    if not isinstance(last_four, str):
-        return None
-    masked = mask[0] if mask else "*" * _USUAL_STARS + last_four
-    brand = info.get("cardBrand")
-    return CardFace(
-        brand if isinstance(brand, str) else UNKNOWN_BRAND, masked, info.get("cardBin"), last_four, _expiry(info)
-    )
-
-
-def _expiry(info: Mapping[str, Any]) -> Expiry | None:
-    try:
-        return Expiry.parse(str(info.get("expiryMonth")), str(info.get("expiryYear")))
-    except ExpiryInvalid:
-        return None

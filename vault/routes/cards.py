@@ -10,10 +10,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from vault.cursors import DEFAULT_PAGE, LARGEST_PAGE
 from vault.routes.access import OUR_ID, CardsReader, CardsWriter, services_of
 from vault.routes.direct import DirectRoute
+from vault.routes.vaulting_views import NewCardView
 from vault.routes.views import CardPage, CardView
+from vault.stored_card import Storage, StoredCard
 from vault.strict_json import StrictRoute
-from vault.wire.cards import StoreCardRequest, UpdateCardRequest
+from vault.wire.cards import UpdateCardRequest
 from vault.wire.fields import MERCHANTS_ID, CursorText
+from vault.wire.vaultings import CardRequest
 
 hot = APIRouter(prefix="/v1", tags=["cards"], route_class=DirectRoute)
 router = APIRouter(prefix="/v1", tags=["cards"], route_class=StrictRoute)
@@ -24,19 +27,41 @@ Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 Cursor = Annotated[CursorText | None, Query()]
 
 
-@hot.post("/cards", status_code=201, responses={200: {"model": CardView, "description": "The buyer has it already"}})
-async def store_card(request: Request, response: Response, body: StoreCardRequest, caller: CardsWriter) -> CardView:
-    """Store a card in the vault, without a payment."""
-    kept = await services_of(request).cards.store(caller, body)
-    response.status_code = 201 if kept.created else 200
-    response.headers["Location"] = f"/v1/cards/{kept.card.id}"
-    return CardView.of(kept.card)
+@hot.post(
+    "/cards",
+    status_code=201,
+    responses={
+        200: {"model": CardView | NewCardView, "description": "The buyer has it already"},
+        202: {"model": NewCardView, "description": "The gateway has not said yet whether it holds the card"},
+    },
+)
+async def store_card(
+    request: Request, response: Response, body: CardRequest, caller: CardsWriter
+) -> CardView | NewCardView:
+    """Store a card without a payment, in the vault or at the gateway."""
+    services = services_of(request)
+    view: CardView
+    if body.storage == Storage.VAULT:
+        kept = await services.cards.store(caller, body)
+        view, created = CardView.of(kept.card), kept.created
+    else:
+        begun = await services.vaultings.store(caller, body, request.state.parsed_body)
+        view, created = NewCardView.of_storing(begun.card, begun.vaulting), begun.created
+        if begun.replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        if not begun.vaulting.status.final and begun.vaulting.next_action is None:
+            response.status_code = 202
+    if not created:
+        response.status_code = 200
+    response.headers["Location"] = f"/v1/cards/{view.card_id}"
+    return view
 
 
 @hot.get("/cards/{cardId}")
-async def get_card(request: Request, card_id: CardId, caller: CardsReader) -> CardView:
-    """Show a card, masked."""
-    return CardView.of(await services_of(request).cards.get(caller, card_id))
+async def get_card(request: Request, card_id: CardId, caller: CardsReader) -> CardView | NewCardView:
+    """Show a card, masked; one that is not stored yet, too."""
+    found = await services_of(request).cards.shown(caller, card_id)
+    return CardView.of(found) if isinstance(found, StoredCard) else NewCardView.of_storing(None, found)
 
 
 @router.patch("/cards/{cardId}")
@@ -48,7 +73,7 @@ async def update_card(request: Request, card_id: CardId, body: UpdateCardRequest
 @router.delete("/cards/{cardId}", status_code=204)
 async def delete_card(request: Request, card_id: CardId, caller: CardsWriter) -> None:
     """Delete a card: unusable at once, its ciphertext gone."""
-    await services_of(request).cards.delete(caller, card_id)
+    await services_of(request).erasure.delete(caller, card_id)
 
 
 @hot.get("/buyers/{referenceBuyerId}/cards")
@@ -68,4 +93,4 @@ async def list_buyer_cards(
 @router.delete("/buyers/{referenceBuyerId}", status_code=204)
 async def erase_buyer(request: Request, buyer: BuyerId, caller: CardsWriter) -> None:
     """Erase a buyer: cards and personal fields."""
-    await services_of(request).cards.erase_buyer(caller, buyer)
+    await services_of(request).erasure.erase_buyer(caller, buyer)

@@ -4,7 +4,7 @@ It refuses to know envelopes and tokens: no view has a field for them. The shape
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from vault.money import Amount
 from vault.movement import MovementKind
@@ -14,7 +14,7 @@ from vault.routes.movement_views import CaptureView, RefundView
 from vault.routes.result_views import ResultInfo, result_info
 from vault.routes.shapes import DeclinedView, GatewayWords, View, amount_shown, words_shown
 from vault.rules.declines import DeclineCategory, Retry
-from vault.stored_card import CardStatus, Storage, StoredCard
+from vault.stored_card import CardFace, CardStatus, Storage, StoredCard
 from vault.wire.orders import AmountField
 
 
@@ -41,19 +41,14 @@ class CardView(View):
     updated_at: datetime
 
     @classmethod
-    def of(cls, card: StoredCard) -> "CardView":
+    def of(cls, card: StoredCard) -> Self:
         """Show a card."""
         return cls(
             card_id=card.id,
             reference_buyer_id=card.buyer,
             storage=card.storage,
             status=card.status,
-            card_brand=card.face.brand,
-            masked_card_no=card.face.masked,
-            card_bin=card.face.bin,
-            last_four=card.face.last_four,
-            expiry_month=card.face.expiry and card.face.expiry.month_text,
-            expiry_year=card.face.expiry and card.face.expiry.year_text,
+            **face_shown(card.face),
             issuing_country=card.issuing_country,
             funding=card.funding,
             is_default=card.is_default,
@@ -63,6 +58,18 @@ class CardView(View):
             created_at=card.created_at,
             updated_at=card.updated_at,
         )
+
+
+def face_shown(face: CardFace) -> dict[str, str | None]:
+    """Give what `CardView` shows of a card's face."""
+    return {
+        "card_brand": face.brand,
+        "masked_card_no": face.masked,
+        "card_bin": face.bin,
+        "last_four": face.last_four,
+        "expiry_month": face.expiry.month_text if face.expiry else None,
+        "expiry_year": face.expiry.year_text if face.expiry else None,
+    }
 
 
 class CardPage(View):

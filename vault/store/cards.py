@@ -38,6 +38,14 @@ with put as (
 )
 select count(*) = cardinality($3::text[]) from put
 """
+_DELETE_SECRETS = """
+with gone as (
+    delete from vault.card_secret where merchant_id = $1 and card_id = any($2)
+    returning merchant_id, card_id, kind, envelope, key_id
+)
+insert into vault.token_deletion (merchant_id, owner_id, sealed_in, envelope, key_id, next_at)
+select merchant_id, card_id, 'card_secret', envelope, key_id, clock_timestamp() from gone where kind = 'TOKEN'
+"""
 _DELETE = """
 update vault.card set status = 'DELETED', buyer = null, fingerprint = null, fingerprint_key_id = null,
     token_print = null, token_print_key_id = null, is_default = false, metadata = null, consent = null,
@@ -145,6 +153,17 @@ async def find_by_fingerprint(
     return card if card is not None and card.buyer == buyer else None
 
 
+async def know_token(session: Session, merchant_id: str, prints: Sequence[bytes]) -> bool:
+    """Tell whether one of the merchant's live cards has a token with one of these keyed hashes."""
+    return bool(
+        await session.value(
+            "select exists (select from vault.card where merchant_id = $1 and token_print = any($2))",
+            merchant_id,
+            list(prints),
+        )
+    )
+
+
 async def of_buyer(session: Session, merchant_id: str, buyer: str, page: Page) -> list[StoredCard]:
     """Give a buyer's live cards, newest first."""
     created_at, card_id = page.before or (None, None)
@@ -206,10 +225,11 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
 
 
 async def delete(transaction: Transaction, merchant_id: str, card_ids: Sequence[str]) -> None:
-    """Make cards unusable for good: what was sealed, who bought and how to recognise the number are gone."""
-    await transaction.rows(
-        "delete from vault.card_secret where merchant_id = $1 and card_id = any($2)", merchant_id, list(card_ids)
-    )
+    """Make cards unusable for good: what was sealed, who bought and how to recognise the number are gone.
+
+    A token waits as it was sealed for a worker that has the gateway delete it.
+    """
+    await transaction.rows(_DELETE_SECRETS, merchant_id, list(card_ids))
     await transaction.rows(_DELETE, merchant_id, list(card_ids))
 
 

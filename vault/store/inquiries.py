@@ -58,8 +58,15 @@ class Schedule:
         """Ask as soon as a worker is free."""
         await self.schedule(session, merchant_id, object_id, 0.0)
 
+    async def drop(self, session: Session, merchant_id: str, object_id: str) -> None:
+        """Ask no more."""
+        await session.rows(
+            f"delete from vault.{self.table} where merchant_id = $1 and {self.column} = $2", merchant_id, object_id
+        )
+
 
 ABOUT_PAYMENTS: Final = Schedule("payment_inquiry", "payment_id")
+ABOUT_VAULTINGS: Final = Schedule("vaulting_inquiry", "vaulting_id")
 claim, schedule, hasten = ABOUT_PAYMENTS.claim, ABOUT_PAYMENTS.schedule, ABOUT_PAYMENTS.hasten
 
 

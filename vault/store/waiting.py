@@ -71,3 +71,4 @@ class Waiting:
 
 
 WITH_PAYMENTS: Final = Waiting("payment_secret", "payment_id")
+WITH_VAULTINGS: Final = Waiting("vaulting_secret", "vaulting_id")

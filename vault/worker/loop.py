@@ -7,12 +7,14 @@ is logged without its message and followed by a pause; nothing is claimed by a t
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from vault.logs import get_logger
 from vault.orphans import Orphans
 from vault.reconcile import Reconciler
 from vault.store.inquiries import Due
+from vault.tokens import GatewayTokens
+from vault.vaults.following import VaultingFollower
 
 _log = get_logger(__name__)
 _BATCH: Final = 20
@@ -50,21 +52,46 @@ async def _run(loop: Loop, stop: asyncio.Event) -> None:
     _log.info("worker.stopped", loop=loop.name)
 
 
-def reconciliation(reconciler: Reconciler, *, idle: float) -> Loop:
-    """Give the loop that asks about payments that are not resolved, a batch at a time."""
+class Asker(Protocol):
+    """What asks the gateway about things that are due."""
+
+    async def claim(self, limit: int) -> list[Due]:
+        """Take what is due for this worker."""
+
+    async def resolve(self, due: Due) -> object:
+        """Ask about one thing."""
+
+
+def inquiries(name: str, asker: Asker, *, idle: float) -> Loop:
+    """Give the loop that asks about what is not resolved, a batch at a time."""
 
     async def resolve(due: Due) -> None:
         try:
-            await reconciler.resolve(due)
-        except Exception as error:  # noqa: BLE001 - one payment's trouble must not keep the others waiting
-            _log.error("worker.payment_failed", payment_id=due.object_id, exc_info=error)
+            await asker.resolve(due)
+        except Exception as error:  # noqa: BLE001 - the trouble of one must not keep the others waiting
+            _log.error("worker.inquiry_failed", loop=name, object_id=due.object_id, exc_info=error)
 
     async def once() -> bool:
-        dues = await reconciler.claim(_BATCH)
+        dues = await asker.claim(_BATCH)
         await asyncio.gather(*(resolve(due) for due in dues))
         return bool(dues)
 
-    return Loop("reconcile", once, idle)
+    return Loop(name, once, idle)
+
+
+def reconciliation(reconciler: Reconciler, *, idle: float) -> Loop:
+    """Give the loop that asks about payments."""
+    return inquiries("reconcile", reconciler, idle=idle)
+
+
+def vaultings(follower: VaultingFollower, *, idle: float) -> Loop:
+    """Give the loop that asks about cards that are being stored without a payment."""
+    return inquiries("vaultings", follower, idle=idle)
+
+
+def token_deletions(tokens: GatewayTokens, *, idle: float) -> Loop:
+    """Give the loop that has the gateway delete the tokens of deleted cards."""
+    return Loop("tokens", tokens.delete_due, idle)
 
 
 def orphanage(orphans: Orphans, *, idle: float) -> Loop:

@@ -13,6 +13,10 @@ def test_operations_are_called_what_the_gateway_calls_them() -> None:
         "refund": "/ams/api/v1/payments/refund",
         "inquiryRefund": "/ams/api/v1/payments/inquiryRefund",
         "createPaymentSession": "/ams/api/v1/payments/createPaymentSession",
+        "vaultPaymentMethod": "/ams/api/v1/vaults/vaultPaymentMethod",
+        "createVaultingSession": "/ams/api/v1/vaults/createVaultingSession",
+        "inquireVaulting": "/ams/api/v1/vaults/inquireVaulting",
+        "deleteToken": "/ams/api/v1/vaults/deleteToken",
     }
 
 
