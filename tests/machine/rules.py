@@ -134,6 +134,9 @@ class Anything(RuleBasedStateMachine):
     def repeat(self, which: int, number: int) -> None:
         """Send a request again, as a merchant does who has lost the answer."""
         asked = list(self.payments.values())[which % len(self.payments)]
+        now = self.mandate and (self.mandate.mandate_id, self.mandate.interval)
+        if asked.payment_id is None and asked.interval not in {None, now}:
+            return  # it may not have been made then, and would be made now, for another interval
         refusals = STORED if asked.interval is None else CHARGING
         self._run(self._asked(asked, None, (number,), refusals))
 
