@@ -20,6 +20,7 @@ from ops.sandbox.ledger import Movement, MovementKind, Row
 from ops.sandbox.pay_request import PayRequest
 from ops.sandbox.results import Code, Json
 from ops.sandbox.scenarios import HONEST, Scenario
+from ops.sandbox.vaulting import Vaulting
 
 REQUESTS_KEPT = 10_000
 ARMED_KEPT = 100_000
@@ -97,6 +98,7 @@ class Book:
         self._armed: dict[str, Scenario] = {}
         self._received: deque[Received] = deque(maxlen=REQUESTS_KEPT)
         self.rows: list[Row] = []
+        self.vaultings: dict[tuple[str, str], Vaulting] = {}
 
     def identity(self, *parts: str) -> bytes:
         """Return a keyed hash of texts, so that card numbers can be compared without being lying around."""

@@ -33,15 +33,14 @@ class Vaults:
         self._pages = pages
         self._timers = timers
         self._notifier = notifier
-        self._vaultings: dict[tuple[str, str], Vaulting] = {}
 
     def find(self, client_id: str, request_id: str) -> Vaulting | None:
         """Return a client's vaulting by its own id."""
-        return self._vaultings.get((client_id, request_id))
+        return self._book.vaultings.get((client_id, request_id))
 
     def open(self, vaulting: Vaulting) -> None:
         """Take a vaulting in: on to verification, or to the page on which the buyer types a card."""
-        self._vaultings[vaulting.client_id, vaulting.request.request_id] = vaulting
+        self._book.vaultings[vaulting.client_id, vaulting.request.request_id] = vaulting
         if vaulting.card is NO_CARD:
             self._ask_for_card(vaulting)
         else:

@@ -24,7 +24,7 @@ from tests.installation import free_listener, settings_for
 from vault.app import create_app
 from vault.logs import configure
 from vault.services import Services
-from vault.worker.loop import orphanage, reconciliation, run
+from vault.worker.loop import orphanage, reconciliation, run, token_deletions, vaultings
 
 _PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl
@@ -60,7 +60,12 @@ async def _serve(order: dict[str, Any]) -> None:
 async def _work(services: Services) -> None:
     """Be a worker too, whose claims do not last long."""
     services.reconciler._pace = replace(services.reconciler._pace, lease=1.0)
-    loops = (reconciliation(services.reconciler, idle=0.05), orphanage(services.orphans, idle=0.05))
+    loops = (
+        reconciliation(services.reconciler, idle=0.05),
+        vaultings(services.follower, idle=0.05),
+        token_deletions(services.tokens, idle=0.05),
+        orphanage(services.orphans, idle=0.05),
+    )
     await run(loops, asyncio.Event())
 
 

@@ -38,7 +38,8 @@ MOVING = {
     "payment_not_refundable",
     "refund_amount_exceeded",
 }
-STORED = {"card_deleted", "card_not_at_gateway", "not_found"}
+STORED = {"card_deleted", "card_not_at_gateway", "card_pending", "not_found"}
+VAULTING = {"card_deleted", "vaulting_failed"}
 CHARGING = {
     "mandate_amount_exceeded",
     "mandate_busy",
@@ -66,6 +67,7 @@ class Card:
     """A card that the buyer has stored."""
 
     card_id: str
+    active: bool = False
     gone: bool = False
 
 
@@ -123,3 +125,26 @@ class Payment:
         self.status = view["paymentStatus"]
         action: dict[str, Any] = view.get("nextAction") or {}
         self.page = view.get("normalUrl") or action.get("url") or (self.page if self.status == "PROCESSING" else None)
+
+
+@dataclass(slots=True)
+class Vaulting:
+    """A card that is to be stored without a payment, and what is known of it."""
+
+    path: str
+    body: Json = field(repr=False)
+    shut: bool = False
+    page: str | None = None
+
+    @property
+    def request_id(self) -> str:
+        """The merchant's id of it."""
+        return str(self.body["vaultingRequestId"])
+
+    def hear(self, answer: Answer | None) -> None:
+        """Take in what a vault answered to the request, or to a repeat of it."""
+        if answer is None:
+            return
+        assert answer.done or answer.code in VAULTING | {"in_progress"}, answer
+        action: dict[str, Any] = answer.body.get("nextAction") or {}
+        self.page = answer.body.get("normalUrl") or action.get("url")

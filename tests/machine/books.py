@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.sandbox.book import Book
 from tests.api.shop import Sql
-from tests.machine.asked import Payment, moves_on
+from tests.machine.asked import Payment, Vaulting, moves_on
 from tests.machine.world import Json
 
 KINDS = ("capture", "refund")
@@ -53,8 +53,9 @@ def check_ledger(rows: Iterable[Json], payments: Mapping[str, Payment]) -> None:
 
 
 async def check_states(sql: Sql, buyer: str, last: dict[str, str]) -> None:
-    """Check that no payment went back since it was looked at last."""
-    for row in await sql.rows(f"select request_id, status {_OF_BUYER}", buyer):
+    """Check that no payment and no vaulting went back since it was looked at last."""
+    vaultings = "select request_id, status from vault.vaulting where buyer = $1"
+    for row in await sql.rows(f"select request_id, status {_OF_BUYER} union all {vaultings}", buyer):
         assert moves_on(last.get(row["request_id"]), row["status"]), row
         last[row["request_id"]] = row["status"]
 
@@ -73,7 +74,8 @@ def check_mandate(rows: Iterable[Json], payments: Mapping[str, Payment], cap: in
 
 async def all_known(sql: Sql, buyer: str) -> bool:
     """Tell whether nothing of a buyer is open any more."""
-    return not await sql.value(_UNKNOWN, buyer)
+    vaultings = "select count(*) from vault.vaulting where buyer = $1 and status not in ('SUCCESS', 'FAIL')"
+    return not await sql.value(_UNKNOWN, buyer) and not await sql.value(vaultings, buyer)
 
 
 async def compare(sql: Sql, buyer: str, rows: Iterable[Json], payments: Mapping[str, Payment]) -> None:
@@ -113,21 +115,45 @@ def _compare_money(mine: list[dict[str, Any]], there: Json | None) -> None:
         assert done == theirs
 
 
+async def compare_vaultings(sql: Sql, buyer: str, book: Book, vaultings: Mapping[str, Vaulting]) -> None:
+    """Check that a card is stored here if and only if the gateway has stored it, or nobody waits for it any more."""
+    theirs = {request_id: str(each.status) for (_, request_id), each in book.vaultings.items()}
+    rows = await sql.rows("select id, request_id, status, ending, card_id from vault.vaulting where buyer = $1", buyer)
+    assert {row["request_id"] for row in rows} <= vaultings.keys()
+    for row in rows:
+        there = theirs.get(row["request_id"])
+        match row["status"], row["ending"]:
+            case "SUCCESS", _:
+                assert (there, bool(row["card_id"])) == ("SUCCESS", True), row
+            case _, None:
+                assert there in {None, "FAIL"}, row
+            case _, "NOT_SENT":
+                assert there is None, row
+    secrets = (
+        "select count(*) from vault.vaulting_secret s join vault.vaulting v on v.id = s.vaulting_id where v.buyer = $1"
+    )
+    assert await sql.value(secrets, buyer) == 0
+
+
 async def check_events(sql: Sql, mark: int, buyer: str) -> None:
     """Follow each payment, capture and refund through its events to the state it is in."""
     told: dict[str, str | None] = {}
     for event in [each for each in await sql.after(mark) if each["objects"]]:
         subject, details = event["objects"][0], event.get("details", {})
         match event["type"]:
-            case "payment.created" | "capture.created" | "refund.created":
+            case "payment.created" | "capture.created" | "refund.created" | "vaulting.created":
                 assert subject not in told, event
                 told[subject] = "CREATED"
-            case "payment.changed" | "capture.recorded" | "refund.recorded" if "to" in details:
+            case "payment.changed" | "capture.recorded" | "refund.recorded" | "vaulting.changed" if "to" in details:
                 assert told.get(subject) == details["from"], event
                 told[subject] = details["to"]
+            case "vaulting.changed" if event["reason"] == "card_deleted":
+                told |= dict.fromkeys(event["objects"], "FAIL")
     states = await sql.rows(
         f"select id, status {_OF_BUYER} union all select m.id, m.status from vault.movement m "
-        "join vault.payment p on p.id = m.payment_id where p.buyer = $1",
+        "join vault.payment p on p.id = m.payment_id where p.buyer = $1 "
+        "union all select id, status from vault.vaulting where buyer = $1",
         buyer,
     )
-    assert {row["id"]: row["status"] for row in states} == {row["id"]: told.get(row["id"]) for row in states}
+    untold = [(row["id"], row["status"], told.get(row["id"])) for row in states if told.get(row["id"]) != row["status"]]
+    assert untold == []

@@ -17,7 +17,10 @@ from vault.payments.moving import Moving
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.writing_ahead import WriteAhead
-from vault.store import payments
+from vault.store import payments, vaultings
+from vault.tokens import GatewayTokens
+from vault.vaults.calling import VaultCaller
+from vault.vaults.recording import VaultingRecorder
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 STEPS = (
@@ -97,6 +100,12 @@ _POINTS: tuple[tuple[Any, str, Step, Callable[[Doom, Step, Method], Method]], ..
     (Recorder, "_write", Step.BEFORE_COMMIT, _after),
     (Sender, "inquire", Step.AFTER_THE_INQUIRY, _after),
     (Sender, "inquire_refund", Step.AFTER_THE_INQUIRY, _after),
+    (vaultings, "begin", Step.BEFORE_WRITING, _before),
+    (vaultings, "begin", Step.AFTER_WRITING, _after),
+    (VaultCaller, "begin", Step.AFTER_THE_ANSWER, _after),
+    (VaultCaller, "inquire", Step.AFTER_THE_INQUIRY, _after),
+    (VaultingRecorder, "_write", Step.BEFORE_COMMIT, _after),
+    (GatewayTokens, "_asked", Step.AFTER_THE_ANSWER, _after),
 )
 
 

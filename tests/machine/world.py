@@ -124,8 +124,10 @@ class World:
         assert services is not None
         try:
             await services.orphans.look()
-            for due in await services.reconciler.claim(100):
-                await services.reconciler.resolve(due)
+            for asker in (services.reconciler, services.follower):
+                for due in await asker.claim(100):
+                    await asker.resolve(due)
+            await services.tokens.delete_due()
         except Died:
             pass
 
