@@ -156,5 +156,6 @@ def _running(site: Site, meter: Meter, plan: Plan, servers: list[Server]) -> Ite
     site.await_ready(servers)
     for server in servers:
         meter.warm(server, plan.cases)
+    site.refresh_statistics()
     yield servers
     site.stop(servers)

@@ -85,6 +85,15 @@ async def fill(superuser_url: str, shop: Shop, cards: int) -> None:
         await connection.close()
 
 
+async def analyze(superuser_url: str) -> None:
+    """Look at all tables once more."""
+    connection = await connect(superuser_url)
+    try:
+        await connection.execute("analyze")
+    finally:
+        await connection.close()
+
+
 async def make_limit_tables(superuser_url: str) -> None:
     """Copy the tables that a new card goes to, rows and indexes included, for the bare route."""
     connection = await connect(superuser_url)

@@ -18,7 +18,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from ops.bench import bare
-from ops.bench.filling import fill, make_limit_tables
+from ops.bench.filling import analyze, fill, make_limit_tables
 from ops.bench.sampled import STACKS_FILE
 from ops.bench.seeding import open_shop
 from ops.embedded import EmbeddedPostgres, ServerOptions
@@ -57,6 +57,7 @@ class Site:
         refuse_production(os.environ)
         self._stack = ExitStack()
         self._ports = 0
+        self._filled: list[str] = []
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -121,6 +122,12 @@ class Site:
         asyncio.run(fill(self.superuser_url(name), self.shop, cards))
         if limit:
             asyncio.run(make_limit_tables(self.superuser_url(name)))
+        self._filled.append(name)
+
+    def refresh_statistics(self) -> None:
+        """Let the planner know of the first rows in tables that were empty; autovacuum would within a minute or two."""
+        for name in self._filled:
+            asyncio.run(analyze(self.superuser_url(name)))
 
     def start_product(self, database: str, cards: int, processes: int) -> Server:
         """Start the vault on a database."""
