@@ -68,9 +68,10 @@ class DirectRoute(StrictRoute):
         """Give the endpoint's arguments; raises `RequestValidationError` with all that is wrong."""
         values: dict[str, Any] = {}
         errors: list[Any] = []
+        queried = self.dependant.query_params
         sources: tuple[tuple[str, list[Any], Mapping[str, str]], ...] = (
             ("path", self.dependant.path_params, request.path_params),
-            ("query", self.dependant.query_params, request.query_params),
+            ("query", queried, request.query_params if queried else {}),
         )
         for place, fields, given in sources:
             for field in fields:
