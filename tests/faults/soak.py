@@ -34,6 +34,7 @@ def room(databases: Databases, postgres: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("room")
+@pytest.mark.timeout(0)
 def test_no_sequence_breaks_payments(
     databases: Databases, blueprint: Blueprint, forge: Forge, request: pytest.FixtureRequest
 ) -> None:
