@@ -34,7 +34,7 @@ _HASTY_SECONDS: Final = 3.0
 _HASTY_ENDS: Final = 3
 _POSTGRES: Final = {"autovacuum_naptime": "10s"}
 _ADMIN: Final = f"{PREFIX}ADMIN_DATABASE_URL"
-# Time is compressed: a payment whose answer was lost is resolved within ten seconds.
+# Time is compressed: a payment whose answer was lost is resolved within ten seconds. Webhooks may come to this machine.
 _PACE: Final = {
     "SENDER_DEADLINE": "3",
     "GATEWAY_TIMEOUT": "4",
@@ -42,6 +42,9 @@ _PACE: Final = {
     "NOT_SENT_GRACE": "2",
     "INQUIRY_FIRST": "0.5",
     "INQUIRY_MAX": "1",
+    "WEBHOOK_TIMEOUT": "5",
+    "WEBHOOK_RETRIES": "0.5,1,2,4" + ",5" * 60,
+    "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
 }
 
 

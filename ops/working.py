@@ -11,7 +11,9 @@ from typing import Final
 from vault.logs import configure
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
+from vault.worker.delivering import Deliverer, webhook_loops
 from vault.worker.loop import Loop, orphanage, reconciliation, run, token_deletions, vaultings
+from vault.worker.webhooks import WebhookSender
 
 _LONGEST_IDLE: Final = 1.0
 
@@ -28,8 +30,19 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running_services(settings) as services:
-        await run(_loops(services), stop)
+    async with running_services(settings) as services, _sender(settings) as sender:
+        await run((*_loops(services), *_webhook_loops(services, sender)), stop)
+
+
+def _sender(settings: Settings) -> WebhookSender:
+    return WebhookSender(
+        allowed=settings.webhook_networks, ca_file=settings.webhook_ca_file, timeout=settings.webhook_timeout
+    )
+
+
+def _webhook_loops(services: Services, sender: WebhookSender) -> tuple[Loop, ...]:
+    idle = min(_LONGEST_IDLE, services.settings.webhook_retries[0])
+    return webhook_loops(Deliverer(services, sender), idle=idle)
 
 
 def _loops(services: Services) -> tuple[Loop, ...]:

@@ -38,6 +38,7 @@ OPERATOR_ORIGIN = Origin(ActorKind.OPERATOR, "tests")
 PASSPHRASE = "correct horse battery staple"
 REDIRECT = "https://shop.example/back"
 _SCHEMA: dict[str, Any] = {}
+_WEBHOOKS = {"webhook_networks": "127.0.0.1/32", "webhook_timeout": 1.0, "webhook_retries": "0.05,0.05,0.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ async def served(blueprint: Blueprint, database_url: str, **changes: Any) -> Asy
     """Serve the application on a socket of its own until the block ends; gives it and its address."""
     listener = free_listener()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = settings_for(blueprint.folder, database_url, **({"public_url": url} | changes))
+    settings = settings_for(blueprint.folder, database_url, **({"public_url": url, **_WEBHOOKS} | changes))
     app = create_app(settings)
     app.openapi_schema = _schema(app)
     logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start

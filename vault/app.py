@@ -18,7 +18,19 @@ from vault.errors import IntegrityFailure, KeysUnavailable
 from vault.logs import configure
 from vault.opening import report_damaged_key
 from vault.problems import request_id_of
-from vault.routes import access, cards, gateway, health, mandates, movements, options, payments, sessions, vaultings
+from vault.routes import (
+    access,
+    cards,
+    gateway,
+    health,
+    mandates,
+    movements,
+    options,
+    payments,
+    sessions,
+    vaultings,
+    webhooks,
+)
 from vault.routes.direct import DirectRoute, ShortCut
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
@@ -27,7 +39,7 @@ from vault.store import audit
 _ROUTERS: Final = (
     *(cards.hot, payments.hot, mandates.hot),
     *(cards.router, payments.router, movements.router, sessions.router, mandates.router, options.router),
-    *(vaultings.router, gateway.router, health.router),
+    *(vaultings.router, webhooks.router, gateway.router, health.router),
 )
 
 Opening: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Services]]

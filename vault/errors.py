@@ -13,14 +13,15 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     │                   MandateInterval; in vault.movement_errors: PaymentNotCancellable, AlreadyCaptured,
     │                   PaymentNotCapturable, CaptureAutomatic, CapturePending, CancellationPending,
     │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured; in
-    │                   vault.asking_errors: CardNotAtGateway; in vault.vaulting_errors: CardPending
+    │                   vault.asking_errors: CardNotAtGateway; in vault.vaulting_errors: CardPending; in
+    │                   vault.webhook_errors: TooManyEndpoints, EndpointDisabled
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415
     ├── RequestInvalid 422 ── PanInFreeText, CvvNotStorable, BuyerMismatch, CardNumberRefused;
     │   in vault.mandate_errors: MandateTypeMismatch, MandateCurrencyMismatch, MandateAmountExceeded,
     │   MandateRegionRefused, InitialPaymentUnsuitable, AuthenticationEvidenceMissing, NetworkTransactionIdMissing;
     │   in vault.asking_errors: RegionExcluded, CardDataRequired, SessionMandateRefused, InstallmentsNotOffered; in
     │   vault.movement_errors: CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded; in
-    │   vault.vaulting_errors: VaultingFailed, InitialVaultingUnsuitable
+    │   vault.vaulting_errors: VaultingFailed, InitialVaultingUnsuitable; in vault.webhook_errors: WebhookUrlRefused
     ├── InternalError 500 ── IntegrityFailure
     └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded; in
         vault.asking_errors: GatewayUnavailable

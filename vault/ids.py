@@ -11,6 +11,7 @@ import re
 import time
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -40,6 +41,8 @@ class Prefix(StrEnum):
     VAULTING = "vlt"
     KEY = "key"
     CURSOR = "cur"
+    WEBHOOK_ENDPOINT = "whe"
+    WEBHOOK_SECRET = "whs"  # noqa: S105 - a prefix, not a secret
 
 
 def new_id(prefix: Prefix, *, now_ms: int | None = None) -> str:
@@ -52,7 +55,10 @@ def new_id(prefix: Prefix, *, now_ms: int | None = None) -> str:
     if not 0 <= moment < _END_OF_TIME_MS:
         raise ValueError("time outside the range of ids")
     noise = int.from_bytes(os.urandom(10))
-    number = moment << 80 | _VERSION | (noise >> 62 & _RAND_A) << 64 | _VARIANT | noise & _RAND_B
+    return _written(prefix, moment << 80 | _VERSION | (noise >> 62 & _RAND_A) << 64 | _VARIANT | noise & _RAND_B)
+
+
+def _written(prefix: Prefix, number: int) -> str:
     padded = number << 2
     return prefix + "_" + "".join([_PAIRS[padded >> shift & 1023] for shift in range(120, -1, -10)])
 
@@ -65,6 +71,18 @@ def is_id(prefix: Prefix, text: str) -> bool:
     """
     head = f"{prefix}_"
     return text.startswith(head) and _BODY.fullmatch(text, len(head)) is not None
+
+
+def id_of(prefix: Prefix, uuid: UUID) -> str:
+    """Write a UUIDv7 that the database made as an id."""
+    return _written(prefix, uuid.int)
+
+
+def uuid_of(prefix: Prefix, text: str) -> UUID | None:
+    """Give the UUID of an id as the database holds it, or None where the text is no such id."""
+    if not is_id(prefix, text):
+        return None
+    return UUID(bytes=base64.b32decode(text.removeprefix(f"{prefix}_").upper() + "======"))
 
 
 def key_name(key_id: bytes) -> str:

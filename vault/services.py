@@ -16,6 +16,7 @@ from vault.custody import open_keyring
 from vault.db import Database
 from vault.directory import Directory
 from vault.erasure import Erasure
+from vault.events import Events
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
 from vault.mandates import Mandates
@@ -41,6 +42,7 @@ from vault.vaults.asking import Vaultings
 from vault.vaults.calling import VaultCaller
 from vault.vaults.following import VaultingFollower
 from vault.vaults.recording import VaultingRecorder
+from vault.webhooks import Webhooks
 
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
 _ORPHAN_PATIENCE: Final = 2  # of the longest pause between inquiries: a payment whose answer was lost is known by then
@@ -70,6 +72,8 @@ class Services:
     notifications: Notifications
     reconciler: Reconciler
     orphans: Orphans
+    webhooks: Webhooks
+    events: Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +172,6 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         orphans=Orphans(
             database, recorder, pause=settings.inquiry_first, patience=_ORPHAN_PATIENCE * settings.inquiry_max
         ),
+        webhooks=Webhooks(database, keyring, settings.webhook_networks),
+        events=Events(database),
     )

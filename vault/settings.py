@@ -10,23 +10,21 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Final, LiteralString, Self, TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from vault import setting_kinds
 from vault.card_policy import CardPolicy
+from vault.setting_kinds import Network
 
 PREFIX: Final = "CARDVAULT_"
 _FILE_SUFFIX: Final = "_FILE"
 _SECRET_FILE_LIMIT: Final = 65_536
+_RETRIES: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)  # WHK-3
 _VARIABLE: Final = re.compile(r"CARDVAULT_[A-Z0-9_]{1,64}")
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class Environment(StrEnum):
@@ -50,86 +48,10 @@ class SettingsInvalid(Exception):
         super().__init__("\n".join(complaints))
 
 
-def _refusal(mend: LiteralString) -> PydanticCustomError:
-    """Make the error whose text reaches the operator; `mend` is a literal of this module."""
-    return PydanticCustomError("setting", mend)
-
-
-def _split(text: str) -> SplitResult:
-    """Take a URL apart; one that cannot be is refused without repeating it."""
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise _refusal("holds characters that a URL cannot have")
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise _refusal("is not a URL") from None
-    return parts
-
-
-def _database_url(url: SecretStr) -> SecretStr:
-    """Check a PostgreSQL URL and give it with the plain `postgresql` scheme."""
-    text = url.get_secret_value()
-    parts = _split(text)
-    if parts.scheme not in {"postgresql", "postgresql+asyncpg"}:
-        raise _refusal("has to start with postgresql:// or postgresql+asyncpg://")
-    if not (parts.hostname or "host=" in parts.query) or len(parts.path) < len("/x"):
-        raise _refusal("needs a host and a database: postgresql://user:password@host:5432/database")
-    return SecretStr("postgresql" + text[text.index("://") :])
-
-
-def _web_url(url: str) -> str:
-    """Check an http or https URL and give it without a slash at its end."""
-    parts = _split(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise _refusal("has to be a full URL such as https://host.example")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise _refusal("must not hold a user, a query or a fragment")
-    return url.rstrip("/")
-
-
-def _gateway_url(url: str) -> str:
-    """Check the gateway's address; the paths below it are the gateway client's own."""
-    address = _web_url(url)
-    if urlsplit(address).path:
-        raise _refusal("must end after the host: the paths are added by the vault")
-    return address
-
-
-def _seal(uri: str) -> str:
-    """Accept the seals that are built; the others are refused by name so that nobody waits for them."""
-    scheme, _, path = uri.partition(":")
-    if scheme in {"pkcs11", "awskms", "transit"}:
-        raise _refusal("names a seal that this version does not have; use local:/path/to/keystore")
-    if scheme != "local" or not Path(path).is_absolute():
-        raise _refusal("has to be local: and the absolute path of the keystore file, local:/path/to/keystore")
-    return uri
-
-
-def _networks(text: object) -> object:
-    """Read a comma-separated list of CIDR blocks; a block that holds every address would trust everybody."""
-    if not isinstance(text, str):
-        return text
-    try:
-        networks = tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
-    except ValueError:
-        raise _refusal("has to be CIDR blocks separated by commas, such as 10.0.0.0/8,192.0.2.7/32") from None
-    if any(network.prefixlen == 0 for network in networks):
-        raise _refusal("must not hold a block of all addresses: every caller could then choose its own address")
-    return networks
-
-
-def _is_loopback(url: str) -> bool:
-    """Tell whether a URL's host is this machine, by name or by address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-DatabaseUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_database_url)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(setting_kinds.networks)]
+Pauses: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(setting_kinds.pauses)]
+DatabaseUrl: TypeAlias = Annotated[SecretStr, AfterValidator(setting_kinds.database_url)]
 
 
 class Settings(BaseSettings):
@@ -144,19 +66,19 @@ class Settings(BaseSettings):
     environment: Environment = Field(Environment.PRODUCTION, description="development or production")
     database_url: DatabaseUrl = Field(description="postgresql://user:password@host:5432/database")
     admin_database_url: DatabaseUrl | None = Field(None, description="the same, for a role that may migrate")
-    seal: Annotated[str, AfterValidator(_seal)] = Field(description="local:/path/to/keystore")
+    seal: Annotated[str, AfterValidator(setting_kinds.seal)] = Field(description="local:/path/to/keystore")
     seal_passphrase_file: Path = Field(description="the path of a file that holds the keystore's passphrase")
-    gateway_url: Annotated[str, AfterValidator(_gateway_url)] = Field(description="https://host of the payment gateway")
+    gateway_url: Annotated[str, AfterValidator(setting_kinds.gateway_url)] = Field(
+        description="https://host of the payment gateway"
+    )
     gateway_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
-    public_url: Annotated[str, AfterValidator(_web_url)] = Field(
+    public_url: Annotated[str, AfterValidator(setting_kinds.web_url)] = Field(
         description="https://host under which the gateway reaches this vault"
     )
     log_format: LogFormat = Field(LogFormat.JSON, description="json or console")
     card_policy: CardPolicy = Field(CardPolicy.ANY, description="any, test-only or live-only")
     audit_anchor: str | None = Field(None, min_length=1, max_length=2048, description="where checkpoints are published")
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
-        (), description="CIDR blocks separated by commas"
-    )
+    trusted_proxies: Networks = Field((), description="CIDR blocks separated by commas")
     pool_size: int = Field(10, ge=1, le=200, description="a number of database connections from 1 to 200")
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=16_777_216, description="a number of bytes, 1024 to 16777216")
     request_deadline: Seconds = Field(30.0, description="seconds, longer than CARDVAULT_SENDER_DEADLINE")
@@ -165,6 +87,11 @@ class Settings(BaseSettings):
     not_sent_grace: Seconds = Field(60.0, description="seconds after a sender's deadline")
     inquiry_first: Seconds = Field(2.0, description="seconds until the first inquiry")
     inquiry_max: Seconds = Field(900.0, description="seconds, at least CARDVAULT_INQUIRY_FIRST")
+    webhook_networks: Networks = Field((), description="CIDR blocks separated by commas, not public, for webhooks")
+    webhook_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
+    webhook_timeout: Seconds = Field(15.0, description="seconds that an answer to a webhook may take")
+    webhook_retries: Pauses = Field(_RETRIES, description="seconds between attempts, separated by commas")
+    event_retention_days: int = Field(30, ge=7, le=3650, description="a number of days from 7 to 3650")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # the sources that are not listed are not taken either
@@ -194,12 +121,14 @@ class Settings(BaseSettings):
         plain_gateway = self.gateway_url.startswith("http:")
         if plain_gateway and self.in_production:
             yield "gateway_url", "has to be https in production"
-        elif plain_gateway and not _is_loopback(self.gateway_url):
+        elif plain_gateway and not setting_kinds.is_loopback(self.gateway_url):
             yield "gateway_url", "may be http only for a gateway on this machine (127.0.0.1)"
         if self.public_url.startswith("http:") and self.in_production:
             yield "public_url", "has to be https in production"
         if self.request_deadline <= self.sender_deadline:
             yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
+        if self.in_production and any(each.is_loopback for each in self.webhook_networks):
+            yield "webhook_networks", "must not hold this machine's own addresses in production"
         if self.inquiry_max < self.inquiry_first:
             yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
 

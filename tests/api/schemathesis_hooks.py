@@ -69,7 +69,8 @@ def likely(number: int) -> dict[str, Any]:
     new = dict.fromkeys(ids, f"made-{number}")
     cent = {name: {"currency": "EUR", "value": "1"} for name in ("captureAmount", "refundAmount")}
     times = dict.fromkeys(("paymentSessionExpiryTime", "paymentExpiryTime", "validFrom", "validUntil"))
-    return {**KNOWN, **new, **cent, **times, "storage": "VAULT", "recurringType": "UNSCHEDULED"}
+    kinds = {"storage": "VAULT", "recurringType": "UNSCHEDULED", "url": "https://shop.example/hook"}
+    return {**KNOWN, **new, **cent, **times, **kinds}
 
 
 def plausible(body: dict[str, Any], likely: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.api.conftest import QUICK
 from tests.api.money import ask_capture, capture, refunded
+from tests.api.receiver import endpoint, told
 from tests.api.shop import paid, payment, store, stored
 from tests.api.subscriptions import authenticated, consent, recorded
 from tests.api.vaultings import keep, kept
@@ -54,6 +55,8 @@ async def objects(vault: Installation) -> dict[str, str]:
         "initialPaymentId": first["paymentId"],
         "refundId": (await refunded(vault, first))["refundId"],
         "vaultingRequestId": (await kept(vault, keep(buyer="vaulter")))["vaultingRequestId"],
+        "endpointId": (await endpoint(vault, "http://127.0.0.1:9/"))["endpointId"],
+        "eventId": (await told(vault, objectId=card["cardId"]))[0]["eventId"],
     }
 
 
@@ -67,6 +70,7 @@ async def spares(vault: Installation) -> dict[str, list[str]]:
         "cardId": [card["cardId"] for card in cards[SPARES:]],
         "mandateId": [mandate["mandateId"] for mandate in reversed(mandates)],
         "paymentId": [payment["paymentId"] for payment in payments],
+        "endpointId": [(await endpoint(vault, "http://127.0.0.1:9/"))["endpointId"] for _ in range(SPARES)],
     }
 
 

@@ -39,6 +39,10 @@ REVEALS = {
     "vault/vaults/asking.py:Vaultings._opened",
     "vault/vaults/recording.py:VaultingRecorder._leftover",
     "vault/payments/writing_ahead.py:WriteAhead._opened",
+    "vault/routes/webhook_views.py:NewEndpointView.with_secret",
+    "vault/routes/webhooks.py:rotate_webhook_secret",
+    "vault/webhook.py:signed_headers",
+    "vault/webhooks.py:Webhooks._with_new_secret",
 }
 DOCSTRING = '"""What this is for.\n\nIt refuses to know the rest.\n"""\n'
 TWELVE = "\n".join(f"    value_{number} = {number}" for number in range(12))

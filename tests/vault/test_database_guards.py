@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 # They add their tables to the metadata.
-from vault import mandate_table, movement_table, tables, vaulting_table  # noqa: F401
+from vault import mandate_table, movement_table, tables, vaulting_table, webhook_tables  # noqa: F401
 from vault.db import Database, StatementFailed
 from vault.migrations.guards import GRANTS
 from vault.roles import APP, OPERATOR

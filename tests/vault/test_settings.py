@@ -181,6 +181,23 @@ def test_trusted_proxies_have_to_be_text_or_blocks() -> None:
         settings(trusted_proxies=7)
 
 
+def test_webhooks_come_to_this_machine_in_development_alone() -> None:
+    assert "must not hold this machine's own addresses" in complaint(webhook_networks="10.0.0.0/8,127.0.0.0/8")
+    found = load_settings({**DEVELOPMENT, "CARDVAULT_WEBHOOK_NETWORKS": "127.0.0.0/8"})
+    assert [str(block) for block in found.webhook_networks] == ["127.0.0.0/8"]
+
+
+@pytest.mark.parametrize("text", ["", "5,", "5,soon", "0", "-1", "nan", "1e9", ",".join(["1"] * 101)])
+def test_pauses_have_to_be_a_few_numbers_of_seconds(text: str) -> None:
+    with pytest.raises((SettingsInvalid, ValidationError)):
+        settings(webhook_retries=text)
+
+
+def test_pauses_are_read_in_their_order() -> None:
+    assert settings(webhook_retries="0.5, 2,1").webhook_retries == (0.5, 2.0, 1.0)
+    assert settings(webhook_retries=(1.0,)).webhook_retries == (1.0,)
+
+
 def test_both_spellings_of_a_database_url_come_out_the_same() -> None:
     expected = SecretStr("postgresql://vault:s3cr%40t@db.example:5432/vault")
 

@@ -40,6 +40,12 @@ class EventType(StrEnum):
     CAPTURE_RECORDED = "capture.recorded"
     REFUND_CREATED = "refund.created"
     REFUND_RECORDED = "refund.recorded"
+    ENDPOINT_CREATED = "webhook.endpoint_created"
+    ENDPOINT_DELETED = "webhook.endpoint_deleted"
+    ENDPOINT_DISABLED = "webhook.endpoint_disabled"
+    ENDPOINT_TESTED = "webhook.endpoint_tested"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - the name of an event, not a secret
+    EVENT_REDELIVERED = "webhook.event_redelivered"
     ACCESS_DENIED = "access.denied"
     RESPONSE_WITHHELD = "response.withheld"
     ALARM_RAISED = "alarm.raised"

@@ -85,3 +85,5 @@ Refunder = Annotated[Caller, Depends(Access(Scope.REFUNDS_WRITE), scope="functio
 MandatesReader = Annotated[Caller, Depends(Access(Scope.MANDATES_READ), scope="function")]
 MandatesWriter = Annotated[Caller, Depends(Access(Scope.MANDATES_WRITE), scope="function")]
 Charger = Annotated[Caller, Depends(Access(Scope.MIT_WRITE), scope="function")]
+WebhooksWriter = Annotated[Caller, Depends(Access(Scope.WEBHOOKS_WRITE), scope="function")]
+EventsReader = Annotated[Caller, Depends(Access(Scope.EVENTS_READ), scope="function")]

@@ -21,13 +21,21 @@ _BATCH: Final = 20
 _AFTER_FAILURE: Final = 1.0
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A kind of work: `once` does what there is and tells whether there was any; `idle` is the pause after none."""
+    """A kind of work: `once` does what there is and tells whether there was any; `idle` is the pause after none.
+
+    `finish` waits for what was only begun.
+    """
 
     name: str
     once: Callable[[], Awaitable[bool]]
     idle: float
+    finish: Callable[[], Awaitable[None]] = _nothing
 
 
 async def run(loops: tuple[Loop, ...], stop: asyncio.Event) -> None:
@@ -49,6 +57,7 @@ async def _run(loop: Loop, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), timeout=pause)
         except TimeoutError:
             continue
+    await loop.finish()
     _log.info("worker.stopped", loop=loop.name)
 
 

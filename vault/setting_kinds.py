@@ -1,0 +1,108 @@
+"""What single settings may be: URLs, seals, networks, lists of seconds; each says how to mend what it refuses.
+
+Refuses to know which setting it is asked about. Invariant: a refusal is a literal text and repeats no value.
+"""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Final, LiteralString, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+from pydantic_core import PydanticCustomError
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_LONGEST_PAUSE: Final = 7 * 86_400.0
+_MOST_PAUSES: Final = 100
+
+
+def refusal(mend: LiteralString) -> PydanticCustomError:
+    """Make the error whose text reaches the operator; `mend` is a literal of this module."""
+    return PydanticCustomError("setting", mend)
+
+
+def _split(text: str) -> SplitResult:
+    """Take a URL apart; one that cannot be is refused without repeating it."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise refusal("holds characters that a URL cannot have")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise refusal("is not a URL") from None
+    return parts
+
+
+def database_url(url: SecretStr) -> SecretStr:
+    """Check a PostgreSQL URL and give it with the plain `postgresql` scheme."""
+    text = url.get_secret_value()
+    parts = _split(text)
+    if parts.scheme not in {"postgresql", "postgresql+asyncpg"}:
+        raise refusal("has to start with postgresql:// or postgresql+asyncpg://")
+    if not (parts.hostname or "host=" in parts.query) or len(parts.path) < len("/x"):
+        raise refusal("needs a host and a database: postgresql://user:password@host:5432/database")
+    return SecretStr("postgresql" + text[text.index("://") :])
+
+
+def web_url(url: str) -> str:
+    """Check an http or https URL and give it without a slash at its end."""
+    parts = _split(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise refusal("has to be a full URL such as https://host.example")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise refusal("must not hold a user, a query or a fragment")
+    return url.rstrip("/")
+
+
+def gateway_url(url: str) -> str:
+    """Check the gateway's address; the paths below it are the gateway client's own."""
+    address = web_url(url)
+    if urlsplit(address).path:
+        raise refusal("must end after the host: the paths are added by the vault")
+    return address
+
+
+def seal(uri: str) -> str:
+    """Accept the seals that are built; the others are refused by name so that nobody waits for them."""
+    scheme, _, path = uri.partition(":")
+    if scheme in {"pkcs11", "awskms", "transit"}:
+        raise refusal("names a seal that this version does not have; use local:/path/to/keystore")
+    if scheme != "local" or not Path(path).is_absolute():
+        raise refusal("has to be local: and the absolute path of the keystore file, local:/path/to/keystore")
+    return uri
+
+
+def networks(text: object) -> object:
+    """Read a comma-separated list of CIDR blocks; a block that holds every address would trust everybody."""
+    if not isinstance(text, str):
+        return text
+    try:
+        networks = tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+    except ValueError:
+        raise refusal("has to be CIDR blocks separated by commas, such as 10.0.0.0/8,192.0.2.7/32") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise refusal("must not hold a block of all addresses: everybody would then be trusted")
+    return networks
+
+
+def pauses(text: object) -> object:
+    """Read a comma-separated list of seconds."""
+    if not isinstance(text, str):
+        return text
+    try:
+        seconds = tuple(float(item) for item in text.split(","))
+    except ValueError:
+        seconds = ()
+    if not 0 < len(seconds) <= _MOST_PAUSES or not all(0 < each <= _LONGEST_PAUSE for each in seconds):
+        raise refusal("has to be 1 to 100 numbers of seconds separated by commas, such as 5,300,1800")
+    return seconds
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine, by name or by address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
