@@ -103,7 +103,7 @@ def _problem_schema() -> dict[str, Any]:
             },
             "declined": {
                 "type": "object",
-                "properties": {"category": text, "retry": text},
+                "properties": {"category": text, "retry": text, "notBefore": {"type": ["string", "null"]}},
                 "description": "With `vaulting_failed`: why, and what has to change, in the words of payments.",
             },
         },

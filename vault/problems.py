@@ -148,7 +148,7 @@ def render(error: VaultError, request_id: str) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if error.allow:
         headers["Allow"] = ", ".join(error.allow)
-    return Response(orjson.dumps(document), error.status, headers, MEDIA_TYPE)
+    return Response(orjson.dumps(document, option=orjson.OPT_UTC_Z), error.status, headers, MEDIA_TYPE)
 
 
 def request_id_of(scope: Scope) -> str:

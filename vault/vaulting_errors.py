@@ -20,15 +20,15 @@ class VaultingFailed(RequestInvalid):
 
     code, title = "vaulting_failed", "The card could not be stored at the gateway"
 
-    def __init__(self, declined: Mapping[str, str] | None = None) -> None:
-        """Take the category of the decline and what has to change before another try."""
+    def __init__(self, declined: Mapping[str, object] | None = None) -> None:
+        """Take `category`, `retry` and `notBefore`, as payments show them."""
         super().__init__()
         self.declined = declined
 
     @property
     def members(self) -> Mapping[str, object]:
         """Say why, as payments do."""
-        return {} if self.declined is None else {"declined": dict(self.declined)}
+        return {} if self.declined is None else {"declined": self.declined}
 
 
 class InitialVaultingUnsuitable(RequestInvalid):

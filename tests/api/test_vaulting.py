@@ -79,7 +79,7 @@ async def test_a_card_waits_for_its_buyer(vault: Installation, sql: Sql) -> None
     answer = await attempt(vault, body)
     view = answer.json()
     assert answer.status_code == 201
-    assert (view["status"], view["storage"], view["nextAction"]["type"]) == ("PENDING", "NONE", "REDIRECT")
+    assert (view["status"], view["storage"], view["nextAction"]["type"]) == ("PENDING", "GATEWAY", "REDIRECT")
     path = f"/v1/cards/{view['cardId']}"
     assert (await vault.api.get(path)).json() == view
     assert (await vault.api.get(f"/v1/buyers/{BUYER}/cards")).json()["cards"] == []
@@ -120,7 +120,7 @@ async def test_a_refusal_says_what_has_to_change_and_leaves_no_card(vault: Insta
     body, mark = keep(metadata={"shelf": "a"}), await sql.mark()
     await vault.arm(body["vaultingRequestId"], "DECLINE:INVALID_CVV")
     document = problem(await attempt(vault, body), 422, "vaulting_failed")
-    assert document["declined"] == {"category": "card_data_invalid", "retry": "FIX_DATA"}
+    assert document["declined"] == {"category": "card_data_invalid", "retry": "FIX_DATA", "notBefore": None}
     assert await sql.since(mark) == ["vaulting.created", "vaulting.changed"]
     again = problem(await attempt(vault, body), 422, "vaulting_failed")
     assert again["declined"] == document["declined"]
@@ -219,7 +219,7 @@ async def test_an_erased_buyer_leaves_nothing_pending(vault: Installation, sql: 
 async def test_what_cannot_be_asked_for_is_refused_and_leaves_the_id_free(vault: Installation, sql: Sql) -> None:
     body = keep()
     for changes, pointer, code in (
-        ({"vaultingRequestId": None}, "/vaultingRequestId", "missing"),
+        ({"vaultingRequestId": ""}, "/vaultingRequestId", "too_short"),
         ({"metadata": {"note": PUBLISHED}}, "/metadata", "pan_in_free_text"),
         ({"storage": "BOTH"}, "/storage", "invalid_value"),
         ({"mpiData": MPI, "is3DSAuthentication": True}, "/mpiData", "contradictory"),
@@ -232,6 +232,17 @@ async def test_what_cannot_be_asked_for_is_refused_and_leaves_the_id_free(vault:
     assert document["errors"] == [{"pointer": "/paymentRedirectUrl", "code": "missing"}]
     assert await sql.count("vaulting") == 0
     await kept(vault, body | {"paymentRedirectUrl": REDIRECT})
+
+
+async def test_without_an_id_every_request_is_a_new_one(vault: Installation, sql: Sql) -> None:
+    body = {name: value for name, value in keep().items() if name != "vaultingRequestId"}
+    first, second = await attempt(vault, body), await attempt(vault, body)
+    assert [first.status_code, second.status_code] == [201, 200]
+    assert first.json()["vaultingRequestId"] != second.json()["vaultingRequestId"]
+    assert first.json()["cardId"] == second.json()["cardId"]
+    opened = await vault.api.post("/v1/vaulting-sessions", json={"referenceBuyerId": BUYER})
+    assert (await looked_up(vault, opened.json()["vaultingRequestId"]))["vaultingStatus"] == "PROCESSING"
+    assert await sql.count("vaulting") == 3
 
 
 async def test_another_merchants_vaultings_are_not_there(vault: Installation) -> None:

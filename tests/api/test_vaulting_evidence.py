@@ -93,7 +93,7 @@ async def test_a_server_that_dies_after_the_call_leaves_one_outcome(
 async def test_a_call_that_was_certainly_not_sent_fails_at_once(vault: Installation, sql: Sql) -> None:
     vault.services.vaultings._calls._client._origin = "http://127.0.0.1:9"
     document = problem(await attempt(vault, keep()), 422, "vaulting_failed")
-    assert document["declined"] == {"category": "not_sent", "retry": "NEW_ID"}
+    assert document["declined"] == {"category": "not_sent", "retry": "NEW_ID", "notBefore": None}
     assert (await sql.events("vaulting.changed"))[-1]["details"]["not_sent"] is True
 
 
@@ -279,3 +279,14 @@ async def test_a_vaulting_that_can_never_be_written_is_told_as_busy(
 
     monkeypatch.setattr(vaultings, "begin", refused)
     problem(await attempt(vault, keep()), 503, "overloaded")
+
+
+async def test_a_refusal_that_only_time_mends_says_from_when_on(puppeteer: Installation, puppet: Puppet) -> None:
+    told_why = {"brand": "MASTERCARD", "refusalCodeRaw": "51", "merchantAdviceCode": "24"}
+    refused = {"paymentMethodType": "CARD", "card": told_why}
+    puppet.says("vaultPaymentMethod", {"result": failure("DO_NOT_HONOR"), "paymentMethodDetail": refused})
+    body = keep()
+    document = problem(await attempt(puppeteer, body), 422, "vaulting_failed")
+    assert document["declined"] == (await looked_up(puppeteer, body["vaultingRequestId"]))["declined"]
+    assert document["declined"]["retry"] == "LATER"
+    assert document["declined"]["notBefore"].endswith("Z")

@@ -1,15 +1,16 @@
 """How evidence about a vaulting is judged: every standing against every claim, so that no state ever moves backwards."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from vault.payment import Channel, Source
+from vault.result import Result
 from vault.rules.declines import Retry
 from vault.stored_card import NO_CHOICE
 from vault.vaulting import Ending, Vaulting, VaultingSeen, VaultingStatus, Verdict, judge
-from vault.vaults.declining import reading_of
+from vault.vaults.declining import not_before, reading_of
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 OPEN = (VaultingStatus.CREATED, VaultingStatus.UNKNOWN, VaultingStatus.PROCESSING)
@@ -95,6 +96,14 @@ def test_every_ending_has_a_reading(ending: Ending) -> None:
     reading = reading_of(replace(VAULTING, status=VaultingStatus.FAIL, ending=ending))
     assert reading is not None
     assert (reading.retry is Retry.NEW_ID) == (ending is Ending.NOT_SENT)
+
+
+def test_a_refusal_that_only_time_mends_says_how_much() -> None:
+    info = {"cardBrand": "MASTERCARD", "refusalCodeRaw": "51", "merchantAdviceCode": "24"}
+    failed = replace(VAULTING, status=VaultingStatus.FAIL, result=Result("DO_NOT_HONOR", "F", ""), result_info=info)
+    reading = reading_of(failed)
+    assert reading is not None
+    assert (reading.retry, not_before(failed, reading)) == (Retry.LATER, NOW + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("status", [*OPEN, VaultingStatus.SUCCESS])

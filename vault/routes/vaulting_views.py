@@ -11,7 +11,7 @@ from vault.routes.shapes import DeclinedView, GatewayWords, View, words_shown
 from vault.routes.views import CardView, NextActionView, face_shown
 from vault.stored_card import CardStatus, Storage, StoredCard
 from vault.vaulting import Vaulting, VaultingStatus
-from vault.vaults.declining import reading_of
+from vault.vaults.declining import not_before, reading_of
 
 
 class NewCardView(CardView):
@@ -45,7 +45,6 @@ class VaultingView(View):
     @classmethod
     def of(cls, vaulting: Vaulting, card: StoredCard | None) -> Self:
         """Show a vaulting with the card that it is about."""
-        reading = reading_of(vaulting)
         return cls(
             vaulting_request_id=vaulting.request_id,
             vaulting_status=vaulting.status,
@@ -53,7 +52,7 @@ class VaultingView(View):
             card=CardView.of(card) if card is not None else _promised(vaulting),
             next_action=_next_action(vaulting),
             gateway=GatewayWords(**words_shown(vaulting.result)),
-            declined=DeclinedView(category=reading.category, retry=reading.retry) if reading else None,
+            declined=_declined(vaulting),
             metadata=dict(vaulting.metadata) if vaulting.metadata is not None else None,
             created_at=vaulting.created_at,
             updated_at=vaulting.updated_at,
@@ -73,6 +72,13 @@ def _next_action(vaulting: Vaulting) -> NextActionView | None:
     return None if vaulting.next_action is None else NextActionView.model_validate(vaulting.next_action)
 
 
+def _declined(vaulting: Vaulting) -> DeclinedView | None:
+    reading = reading_of(vaulting)
+    if reading is None:
+        return None
+    return DeclinedView(category=reading.category, retry=reading.retry, not_before=not_before(vaulting, reading))
+
+
 def _promised(vaulting: Vaulting) -> CardView | None:
     """Show a card that is not there yet, as long as it may still come."""
     card_id, face = vaulting.pending_card_id, vaulting.face
@@ -81,7 +87,7 @@ def _promised(vaulting: Vaulting) -> CardView | None:
     return CardView(
         card_id=card_id,
         reference_buyer_id=vaulting.buyer,
-        storage=Storage.NONE,
+        storage=Storage.GATEWAY,
         status=CardStatus.PENDING,
         **face_shown(face),
         issuing_country=None,

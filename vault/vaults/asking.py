@@ -42,7 +42,7 @@ from vault.stored_card import NO_CHOICE, CardStatus, SecretKind, StoredCard
 from vault.vaulting import Ending, Vaulting, VaultingStatus
 from vault.vaulting_errors import VaultingFailed
 from vault.vaults.calling import VaultCaller, VaultingCall
-from vault.vaults.declining import reading_of
+from vault.vaults.declining import not_before, reading_of
 from vault.vaults.following import VaultingFollower
 from vault.vaults.recording import VaultingRecorder
 from vault.wire.vaultings import CardRequest, VaultingSessionRequest, vaulting_references
@@ -151,14 +151,12 @@ class Vaultings:
         account = await self._tools.directory.account(caller.merchant_id, caller.origin)
         check_references(account.merchant, vaulting_references(request))
         redirect_url = request.payment_redirect_url or account.merchant.settings.payment_redirect_url
-        needed = {"/vaultingRequestId": request.vaulting_request_id, "/paymentRedirectUrl": redirect_url}
-        missing = [FieldProblem(pointer, FieldCode.MISSING) for pointer, value in needed.items() if value is None]
-        if request.vaulting_request_id is None or redirect_url is None:
-            raise RequestInvalid(errors=missing)
+        if redirect_url is None:
+            raise RequestInvalid(errors=[FieldProblem("/paymentRedirectUrl", FieldCode.MISSING)])
         return _Asking(
             account,
             Asked(caller, account.merchant, route, body),
-            request.vaulting_request_id,
+            request.vaulting_request_id or new_id(Prefix.VAULTING),
             Addresses(self._ahead.notify_url(account), redirect_url),
             Deadline.after(self._tools.sender_seconds),
         )
@@ -198,7 +196,8 @@ class Vaultings:
             raise CardDeleted
         reading = reading_of(vaulting)
         if reading is not None:
-            raise VaultingFailed({"category": reading.category, "retry": reading.retry})
+            until = not_before(vaulting, reading)
+            raise VaultingFailed({"category": reading.category, "retry": reading.retry, "notBefore": until})
         card = await self._card_of(caller, vaulting)
         if card is not None and card.stored_status is CardStatus.DELETED:
             raise CardDeleted

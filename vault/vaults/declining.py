@@ -4,6 +4,7 @@ It refuses to know rows and HTTP. Invariant: a failure without words of the gate
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from vault.rules.declines import NOT_SENT, Decline
@@ -15,6 +16,11 @@ _OF_ENDINGS: Final[Mapping[Ending, str]] = {
     Ending.EXPIRED: "ORDER_IS_CLOSED",
     Ending.ABANDONED: "ORDER_IS_CANCELED",
 }
+
+
+def not_before(vaulting: Vaulting, reading: Decline) -> datetime | None:
+    """Say from when on there may be another try, where only time helps and the scheme has said how much."""
+    return vaulting.updated_at + reading.wait if reading.wait else None
 
 
 def reading_of(vaulting: Vaulting) -> Decline | None:

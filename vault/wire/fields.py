@@ -20,7 +20,6 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from vault.card import CardDataInvalid, Cvv, Pan, PinDigits
@@ -53,11 +52,6 @@ class Wire(BaseModel):
 def refusal(code: str) -> PydanticCustomError:
     """Give a validation error that says its code and nothing of the value."""
     return PydanticCustomError(code, "refused")
-
-
-def requires(name: str) -> JsonDict:
-    """Give the schema of an object that has a member of this name."""
-    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def _without_pan(value: str) -> str:

@@ -7,18 +7,23 @@ It refuses to know what is done with them. Invariant: a charge without the buyer
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from vault.mandate import RecurringType
 from vault.wire.authentication import ExtraVerificationField
 from vault.wire.cards import ConsentField
-from vault.wire.fields import NUMBER, Code, LaterMoment, Moment, Reference, Wire, refusal, requires
+from vault.wire.fields import NUMBER, Code, LaterMoment, Moment, Reference, Wire, refusal
 from vault.wire.orders import AmountField
 from vault.wire.requests import PaymentRequest
 
 _LONGEST_INTERVAL: Final = 3660
 _OF_THE_BUYER: Final = frozenset({"cvv", "is3DSAuthentication", "enableAuthenticationUpgrade", "mpiData"})
 _SOURCES: Final = ("initialPaymentId", "vaultingCardId", "imported")
+
+
+def _present(name: str) -> JsonDict:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 class ImportedField(Wire):
@@ -31,7 +36,7 @@ class ImportedField(Wire):
 class MandateRequest(Wire):
     """`POST /v1/mandates`; exactly one of `initialPaymentId`, `vaultingCardId` and `imported`."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [requires(name) for name in _SOURCES]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_present(name) for name in _SOURCES]})
 
     card_id: Reference
     initial_payment_id: Reference | None = None

@@ -7,11 +7,11 @@ that it can be refused where the gateway is not asked.
 from collections.abc import Iterator
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from vault.wire.authentication import AuthenticationFields, ExtraVerificationField
 from vault.wire.cards import ConsentField, StoreCardRequest
-from vault.wire.fields import Flag, Metadata, Reference, Region, Url, Wire, requires
+from vault.wire.fields import Flag, Metadata, Reference, Region, Url, Wire
 from vault.wire.orders import EnvField
 
 _FOR_THE_GATEWAY: Final = (
@@ -27,16 +27,7 @@ _FOR_THE_GATEWAY: Final = (
 
 
 class CardRequest(StoreCardRequest, AuthenticationFields):
-    """`POST /v1/cards`; the gateway is asked under `vaultingRequestId` for a card that it is to hold."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {"properties": {"storage": {"const": "VAULT"}}},
-                {"properties": {"storage": {"const": "GATEWAY"}}, "allOf": [requires("vaultingRequestId")]},
-            ]
-        }
-    )
+    """`POST /v1/cards`; without a `vaultingRequestId` every request for a card at the gateway is a new one."""
 
     vaulting_request_id: Reference | None = None
     payment_redirect_url: Url | None = None
@@ -53,7 +44,7 @@ class VaultingSessionRequest(Wire):
     """`POST /v1/vaulting-sessions`: the buyer types the card in a client SDK."""
 
     reference_buyer_id: Reference
-    vaulting_request_id: Reference
+    vaulting_request_id: Reference | None = None
     payment_redirect_url: Url | None = None
     merchant_region: Region | None = None
     is_3ds_authentication: Annotated[Flag | None, Field(alias="is3DSAuthentication")] = None
