@@ -32,7 +32,7 @@ class CaptureAutomatic(Conflict):
 
 
 class CapturePending(Conflict):
-    """A capture has no outcome yet, so that the authorisation cannot be voided."""
+    """A capture has no outcome yet, so that the authorisation cannot be voided, nor another capture be the last one."""
 
     code, title = "capture_pending", "A capture of the payment is still open"
     retryable, default_retry_after = True, 5

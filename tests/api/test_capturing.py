@@ -77,6 +77,16 @@ async def test_nothing_is_captured_after_the_last_one(vault: Installation) -> No
     assert (await shown(vault, view["paymentId"]))["captureStatus"] == "PARTIAL"
 
 
+async def test_the_last_capture_waits_for_those_before_it(vault: Installation, sql: Sql) -> None:
+    """Two requests at once may arrive in the other order, and the gateway refuses what comes after the last one."""
+    view, first, last = await paid(vault, payment()), capture("1000"), capture("590", isLastCapture=True)
+    await vault.arm(first["captureRequestId"], "LOST_ANSWER+NO_NOTIFICATION")
+    assert (await ask_capture(vault, view, first)).status_code == 202
+    assert problem(await ask_capture(vault, view, last), 409, "capture_pending")["retryable"] is True
+    await due(vault, sql)
+    assert (await ask_capture(vault, view, last)).status_code == 201
+
+
 async def test_another_currency_is_not_captured(vault: Installation) -> None:
     view = await paid(vault, payment())
     document = problem(await ask_capture(vault, view, capture("1", "USD")), 422, "currency_mismatch")

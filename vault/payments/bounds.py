@@ -51,6 +51,12 @@ def check_capture(payment: Payment, amount: Amount) -> None:
         raise CaptureAmountExceeded(errors=[_problem(_CAPTURE, "value")])
 
 
+def check_last(payment: Payment) -> None:
+    """Raise where a capture cannot be the last one yet: one on its way that arrived after it would be refused."""
+    if any(each.status.open for each in payment.of(_CAPTURE)):
+        raise CapturePending("The last capture has to wait for the outcome of those before it.")
+
+
 def _check_open_for_captures(payment: Payment) -> None:
     ended = any(each.is_last for each in payment.of(_CAPTURE) if each.status is not MovementStatus.FAIL)
     if ended or payment.moved(_CAPTURE) >= payment.amount.minor:

@@ -22,7 +22,7 @@ from vault.money import Amount
 from vault.movement import Movement, MovementKind
 from vault.movement_errors import NotCaptured, PaymentNotCapturable, PaymentNotRefundable, RefundAmountExceeded
 from vault.payment import Payment, Status
-from vault.payments.bounds import check_capture, check_refund, owed_back
+from vault.payments.bounds import check_capture, check_last, check_refund, owed_back
 from vault.payments.drafting import Asked
 from vault.payments.settling import fresh_id
 from vault.payments.transitions import capture_status, changed
@@ -65,7 +65,8 @@ class Moving:
     async def move(self, caller: Caller, payment_id: str, request: MovementRequest, body: dict[str, object]) -> Moved:
         """Capture or refund an amount of a payment.
 
-        Raises what `check_capture` and `check_refund` raise, `NotFound`, `IdempotencyConflict`, `InProgress`.
+        Raises what `check_capture`, `check_last` and `check_refund` raise, `NotFound`, `IdempotencyConflict`,
+        `InProgress`.
         """
         async with self._tools.database.session() as session:
             payment = await payments.find(session, caller.merchant_id, payment_id)
@@ -161,6 +162,8 @@ class Moving:
             if held.movement(draft.kind, draft.request_id) is not None:
                 return None
             _CHECKS[draft.kind](held, draft.amount)
+            if draft.is_last:
+                check_last(held)
             details = {"currency": draft.amount.currency, "value": draft.amount.value}
             named = (draft.id, held.id)
             event = Event(_CREATED[draft.kind], call.origin, held.merchant_id, named, details=details)
