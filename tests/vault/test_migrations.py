@@ -22,6 +22,20 @@ async def test_a_fresh_database_is_brought_up_to_date_and_checks_clean(empty_dat
     await migrations.upgrade(empty_database_url)
 
 
+async def test_a_login_without_the_right_to_is_refused_with_the_state_alone(empty_database_url: str) -> None:
+    login = f"powerless_{empty_database_url.rpartition('/')[2]}"
+    root = await asyncpg.connect(empty_database_url, ssl=False)
+    await root.execute(f"create role {login} login password 'only-for-this-test'")
+    try:
+        url = f"postgresql://{login}:only-for-this-test@{empty_database_url.rpartition('@')[2]}"
+        with pytest.raises(migrations.MigrationRefused) as refused:
+            await migrations.upgrade(url)
+        assert (refused.value.sqlstate, refused.value.__cause__) == ("42501", None)
+    finally:
+        await root.execute(f"drop role {login}")
+        await root.close()
+
+
 async def test_two_upgrades_at_once_are_one(empty_database_url: str) -> None:
     env = os.environ | {"DATABASE": empty_database_url}
     started = [await asyncio.create_subprocess_exec(sys.executable, "-c", _UPGRADE, env=env) for _ in range(3)]
