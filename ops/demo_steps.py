@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.demo_story import Story, expect
-from ops.leaks import files_below
+from ops.leaks import files_below, size_of
 from ops.local_http import Call, call
 from vault.db import Database
 
@@ -234,7 +234,7 @@ def canary_scan(story: Story) -> Shown:
     for name, files, text in places:
         leaks = [leak for path in files for leak in story.canaries.leaks_in_file(path, text=text)]
         expect(not leaks, f"no card data in the {name}; found in {', '.join(leak.path.name for leak in leaks)}")
-        size = sum(path.stat().st_size for path in files)
+        size = sum(size_of(path) for path in files)
         rows.append((name, str(len(files)), f"{size / _MEGABYTE:.1f} MB", "0"))
     return Shown(
         f"Both numbers and codes, in {_FORMS}; the {story.responses} answers of the vault were searched, too.",

@@ -6,6 +6,7 @@ reported names the place and the form, never the digits.
 """
 
 import base64
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -146,5 +147,18 @@ class Canaries:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """List the regular files below a folder."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    """List the regular files below a folder, without what is taken away meanwhile; raises `OSError`."""
+    found = (Path(where, name) for where, _, names in os.walk(folder, onerror=_unless_gone) for name in names)
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
+
+
+def size_of(path: Path) -> int:
+    """Give a file's size in bytes; none for one that was taken away."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
