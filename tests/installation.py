@@ -38,7 +38,7 @@ OPERATOR_ORIGIN = Origin(ActorKind.OPERATOR, "tests")
 PASSPHRASE = "correct horse battery staple"
 REDIRECT = "https://shop.example/back"
 _SCHEMA: dict[str, Any] = {}
-_WEBHOOKS = {"webhook_networks": "127.0.0.1/32", "webhook_timeout": 1.0, "webhook_retries": "0.05,0.05,0.1"}
+_WEBHOOKS = {"webhook_networks": "127.0.0.1/32", "webhook_timeout": 5.0, "webhook_retries": "0.05,0.05,0.1"}
 
 
 @dataclass(frozen=True, slots=True)

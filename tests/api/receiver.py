@@ -71,8 +71,10 @@ async def receiving(port: int | None = None) -> AsyncIterator[Receiver]:
     await runner.setup()
     site = web.SockSite(runner, listener) if port is None else web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
-    yield receiver
-    await runner.cleanup()
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -82,8 +84,10 @@ async def delivering(vault: Installation, **changes: Any) -> AsyncIterator[Deliv
     values: dict[str, Any] = {"allowed": settings.webhook_networks, "timeout": settings.webhook_timeout} | changes
     async with WebhookSender(**values) as sender:
         deliverer = Deliverer(vault.services, sender)
-        yield deliverer
-        await deliverer.finish()
+        try:
+            yield deliverer
+        finally:
+            await deliverer.finish()
 
 
 async def deliver(deliverer: Deliverer, done: Callable[[], bool] = lambda: True, *, seconds: float = 15.0) -> None:

@@ -30,8 +30,10 @@ async def saying(*answers: bytes) -> AsyncIterator[int]:
 
     listener = free_listener()
     server = await asyncio.start_server(answer, sock=listener)
-    yield listener.getsockname()[1]
-    server.close()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.close()
 
 
 async def _sent(url: str, timeout: float = 5.0) -> Attempt:  # noqa: ASYNC109 - handed on
