@@ -110,8 +110,9 @@ class Onboarding:
         sealed = await seal_gateway_keys(self._keyring, merchant.id, keys)
         event = Event(EventType.GATEWAY_KEYS_CHANGED, self._origin, merchant.id, (merchant.id,))
         async with self._database.transaction() as transaction:
-            if not await merchants.replace_credentials(transaction, merchant, sealed, event):
-                raise Conflict("The merchant's gateway keys were changed meanwhile: look at them and try again.")
+            replaced = await merchants.replace_credentials(transaction, merchant, sealed, event)
+        if not replaced:
+            raise Conflict("The merchant's gateway keys were changed meanwhile: look at them and try again.")
 
     async def create_client(self, new: NewClient) -> tuple[ClientRow, ApiSecret]:
         """Make an API client; gives it with its secret, which cannot be had again."""

@@ -7,6 +7,7 @@ import pytest
 from tests.api.gateway import SUCCESS, courier
 from tests.api.shop import Sql, paid, payment, shown, until
 from tests.installation import Blueprint, Installation
+from vault.store.inquiries import Due
 from vault.worker import loop
 from vault.worker.loop import Loop, orphanage, reconciliation, run
 
@@ -42,13 +43,22 @@ async def test_a_capture_without_a_payment_is_looked_after_by_the_running_worker
     await working
 
 
-async def test_one_payments_trouble_keeps_no_other_waiting(vault: Installation, sql: Sql) -> None:
+async def test_one_payments_trouble_keeps_no_other_waiting(
+    vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
     views = []
     for _ in range(2):
         body = payment()
         await vault.arm(body["paymentRequestId"], "LOST_ANSWER+NO_NOTIFICATION")
         views.append(await paid(vault, body, status=202))
-    await sql.change("update vault.payment set currency = '???' where id = $1", views[0]["paymentId"])
+    resolve = vault.services.reconciler.resolve
+
+    async def stumbling(due: Due) -> object:
+        if due.object_id == views[0]["paymentId"]:
+            raise RuntimeError
+        return await resolve(due)
+
+    monkeypatch.setattr(vault.services.reconciler, "resolve", stumbling)
     await sql.change("update vault.payment_inquiry set next_at = now() - interval '1 second'")
     assert await reconciliation(vault.services.reconciler, idle=0.05).once() is True
     assert (await shown(vault, views[1]["paymentId"]))["paymentStatus"] == "SUCCESS"

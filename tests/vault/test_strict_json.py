@@ -131,6 +131,11 @@ def test_a_body_within_the_limits_means_what_it_says(data: bytes) -> None:
     assert parse(data) == json.loads(data)
 
 
+def test_what_is_escaped_is_looked_through_down_to_its_last_value() -> None:
+    body = rb'{"a": ["\ud83d\ude00", 1, [], null], "b": {"\ud83d\ude00": true}}'
+    assert parse(body) == {"a": ["\U0001f600", 1, [], None], "b": {"\U0001f600": True}}
+
+
 def test_limits_can_be_narrower() -> None:
     with pytest.raises(InvalidJson):
         parse(b'{"a":{"b":{}}}', JsonLimits(depth=2))
