@@ -37,7 +37,8 @@ soak: $(STAMP) ## Search for sequences that break payments, killing processes me
 bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
 	$(BIN)/python -m ops.bench $(ARGS)
 
-check: lint type arch ## Format, lint, types and architecture
+check: $(STAMP) ## Format, lint, types and architecture, side by side
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint type arch
 
 fmt: $(STAMP) ## Rewrite the sources in the house format
 	$(BIN)/ruff format .

@@ -24,8 +24,7 @@ NOT_MEASURED = (
     "tests/ops/sandbox/",
     "tests/ops/test_",
     "tests/api/test_described.py",
-    "tests/api/test_mandate_machine.py",
-    "tests/api/test_movement_machine.py",
+    "tests/api/test_any_sequence.py",
 )
 
 

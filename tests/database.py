@@ -152,6 +152,7 @@ async def tables_holding_canaries(url: str) -> list[str]:
         tables = await connection.fetch(
             "select format('%I.%I', nspname, relname) as name from pg_class c join pg_namespace n on n.oid = relnamespace"
             " where relkind in ('r', 'm') and nspname not in ('pg_catalog', 'information_schema')"
+            " and pg_relation_size(c.oid) > 0"
         )
         found = []
         for (name,) in tables:

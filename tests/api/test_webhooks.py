@@ -86,6 +86,17 @@ async def test_a_slow_receiver_keeps_no_other_waiting_and_its_order_can_be_told(
         assert list(dict.fromkeys(each["type"] for each in ordered)) == ["card.stored", "card.updated"]
 
 
+async def test_an_endpoint_that_goes_on_failing_is_one_alarm(vault: Installation, sql: Sql) -> None:
+    async with receiving() as receiver, delivering(vault) as deliverer:
+        view = await endpoint(vault, receiver.url)
+        receiver.answers.extend([500] * 8)
+        for buyer in ("one", "another"):
+            await stored(vault, store(buyer=buyer))
+        await deliver(deliverer, lambda: len(receiver.ids) == 8)
+        assert len(await deliveries(vault, view["endpointId"], status="FAILED")) == 2
+        assert await sql.count("alarm") == 1
+
+
 async def test_wrong_answers_are_repeated_under_the_same_id_until_somebody_has_to_look(
     vault: Installation, sql: Sql
 ) -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from tests.api.gateway import SUCCESS, courier
 from tests.api.shop import Sql, paid, payment, shown, until
+from tests.api.vaultings import keep, kept, looked_up
 from tests.installation import Blueprint, Installation
 from vault.store.inquiries import Due
 from vault.worker import loop
-from vault.worker.loop import Loop, orphanage, reconciliation, run
+from vault.worker.loop import Loop, orphanage, reconciliation, run, vaultings
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +26,21 @@ async def test_a_payment_whose_answer_was_lost_is_resolved_by_the_running_worker
         return bool((await shown(vault, view["paymentId"]))["paymentStatus"] == "SUCCESS")
 
     await until(settled)
+    stop.set()
+    await working
+
+
+async def test_a_card_whose_answer_was_lost_is_found_by_the_running_worker(vault: Installation) -> None:
+    body = keep()
+    await vault.arm(body["vaultingRequestId"], "LOST_ANSWER+NO_NOTIFICATION")
+    await kept(vault, body, status=202)
+    stop = asyncio.Event()
+    working = asyncio.create_task(run((vaultings(vault.services.follower, idle=0.05),), stop))
+
+    async def found() -> bool:
+        return bool((await looked_up(vault, body["vaultingRequestId"]))["vaultingStatus"] == "SUCCESS")
+
+    await until(found)
     stop.set()
     await working
 

@@ -53,9 +53,9 @@ def test_no_id_of_any_time_has_thirteen_digits_in_a_row(moment: int) -> None:
 
 
 @pytest.mark.no_cover
-def test_a_million_ids_contain_no_card_number() -> None:
+def test_many_ids_contain_no_card_number() -> None:
     """The response guard scans ids in bodies: a hit would withhold an answer after its commit."""
-    text = "\n".join(new_id(Prefix.PAYMENT) for _ in range(1_000_000))
+    text = "\n".join(new_id(Prefix.PAYMENT) for _ in range(200_000))
     assert not contains_pan(text)
 
 

@@ -14,6 +14,7 @@ from ops.sandbox.config import SandboxConfig
 from ops.sandbox.server import Sandbox
 from tests.installation import key_pair
 from tests.ops.cli.commands import Desk, desk_at
+from tests.ops.cli.conftest import KeyTexts
 
 CLIENT_ID = "SANDBOX_KEYS"
 
@@ -55,12 +56,17 @@ def register(gateway_url: str, public_key: str, version: str) -> None:
     assert httpx2.post(f"{gateway_url}/_sandbox/clients", json=body).status_code == 200
 
 
+@pytest.fixture(scope="session")
+def gateway_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gateway") / "key.pem"
+
+
 @pytest.fixture
-def counter(tmp_path: Path, database_url: str) -> Iterator[Counter]:
-    private, public = key_pair()
+def counter(tmp_path: Path, database_url: str, key_texts: KeyTexts, gateway_key_file: Path) -> Iterator[Counter]:
+    private, public = key_texts.private, key_texts.public
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(Sandbox(SandboxConfig())) as sandbox,
+        portal.wrap_async_context_manager(Sandbox(SandboxConfig(gateway_key_file=gateway_key_file))) as sandbox,
     ):
         register(sandbox.url, public, "1")
         beside = desk_at(tmp_path, database_url)

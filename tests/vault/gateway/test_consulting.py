@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vault.gateway.consulting import consult_body, read_options
@@ -141,6 +141,7 @@ def test_values_of_another_form_are_left_out() -> None:
 
 @pytest.mark.no_cover
 @given(JSON)
+@settings(max_examples=40)
 def test_whatever_comes_is_read_or_left_out(raw: Any) -> None:
     read_options({"paymentOptions": raw})
     read_options({"paymentOptions": [option(installment=raw, paymentOptionDetail=raw, paymentMethodRegion=raw)]})
