@@ -10,15 +10,14 @@ import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from keys.seals.local import LocalSeal
 from ops.sandbox.signing import keep_private_key, write_public_key
+from tests import stretching
 from tests.api.gateway import Puppet, puppet_gateway
 from tests.api.shop import Sql
 from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed, onboard
 from vault import custody, directory
 from vault.gateway.signing import load_private_key
-from vault.settings import Settings
 
 QUICK: dict[str, Any] = {"capture_delay": 0.05, "late_after": 0.3, "notification_scale": 0.0001}
 
@@ -38,26 +37,14 @@ def blueprint(
 
 
 @pytest.fixture(scope="session")
-def opened_seals() -> dict[tuple[Path, int, str], LocalSeal]:
-    """The keystores that were opened already, by file, time of change and passphrase."""
+def opened_seals() -> stretching.Opened:
+    """The keystores that were opened already."""
     return {}
 
 
 @pytest.fixture(autouse=True)
-def one_stretching_for_each_keystore(
-    opened_seals: dict[tuple[Path, int, str], LocalSeal], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stretch a keystore's passphrase once: it takes as long on purpose as many of these tests (tests/keys has it)."""
-    stretch = custody.open_seal
-
-    async def remembered(settings: Settings) -> LocalSeal:
-        path = settings.keystore_path
-        kept = (path, path.stat().st_mtime_ns, settings.seal_passphrase_file.read_text())
-        if kept not in opened_seals:
-            opened_seals[kept] = await stretch(settings)
-        return opened_seals[kept]
-
-    monkeypatch.setattr(custody, "open_seal", remembered)
+def one_stretching_for_each_keystore(opened_seals: stretching.Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(custody, "open_seal", stretching.once(custody.open_seal, opened_seals))
 
 
 @pytest.fixture(scope="session")

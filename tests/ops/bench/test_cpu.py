@@ -10,7 +10,7 @@ BUSY = "import time\nwhile time.process_time() < 0.3: pass\n"
 def test_a_process_is_counted_with_what_its_children_used() -> None:
     before = cpu_seconds([os.getpid()])
     subprocess.run([sys.executable, "-c", BUSY], check=True)
-    assert cpu_seconds([os.getpid()]) - before >= 0.3
+    assert cpu_seconds([os.getpid()]) - before >= 0.28  # both readings are in hundredths
 
 
 def test_running_grandchildren_are_counted() -> None:
@@ -19,7 +19,7 @@ def test_running_grandchildren_are_counted() -> None:
     with subprocess.Popen([sys.executable, "-c", outer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert cpu_seconds([process.pid]) >= 0.3
+        assert cpu_seconds([process.pid]) >= 0.28
         process.communicate()
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import stretching
 from tests.installation import key_pair
 from tests.ops.cli.commands import Desk, desk_at
+from vault import custody
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("CARDVAULT_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def one_stretching_for_each_keystore(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(custody, "open_seal", stretching.once(custody.open_seal, {}))
 
 
 @pytest.fixture
