@@ -13,7 +13,7 @@ from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.worker.delivering import Deliverer, webhook_loops
 from vault.worker.loop import Loop, orphanage, reconciliation, run, token_deletions, vaultings
-from vault.worker.webhooks import WebhookSender
+from vault.worker.webhook_sender import WebhookSender
 
 _LONGEST_IDLE: Final = 1.0
 
@@ -49,7 +49,7 @@ def _loops(services: Services) -> tuple[Loop, ...]:
     idle = min(_LONGEST_IDLE, services.settings.inquiry_first)
     return (
         reconciliation(services.reconciler, idle=idle),
-        vaultings(services.follower, idle=idle),
+        vaultings(services.vaulting_follower, idle=idle),
         token_deletions(services.tokens, idle=idle),
         orphanage(services.orphans, idle=idle),
     )

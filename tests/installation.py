@@ -153,8 +153,8 @@ class Installation:
 
     async def work(self) -> list[Payment | None]:
         """Do what a worker would do now."""
-        for due in await self.services.follower.claim(100):
-            await self.services.follower.resolve(due)
+        for due in await self.services.vaulting_follower.claim(100):
+            await self.services.vaulting_follower.resolve(due)
         await self.services.tokens.delete_due()
         dues = await self.services.reconciler.claim(100)
         return [await self.services.reconciler.resolve(due) for due in dues]

@@ -37,7 +37,7 @@ from vault.store.mandates import NewMandate
 from vault.stored_card import CardStatus, StoredCard
 from vault.vaulting import Vaulting
 from vault.vaulting_errors import InitialVaultingUnsuitable
-from vault.vaults.asking import Vaultings
+from vault.vaultings.asking import Vaultings
 from vault.wire.mandates import ImportedField, MandateRequest
 
 _INITIAL = "/initialPaymentId"

@@ -26,7 +26,7 @@ from vault.movement import MovementKind, MovementSeen
 from vault.payment import Evidence, Payment, Source
 from vault.payments.recording import Recorder
 from vault.store import alarms, audit, movements, orphans, payments, vaultings
-from vault.vaults.recording import VaultingRecorder
+from vault.vaultings.recording import VaultingRecorder
 
 _log = get_logger(__name__)
 _LONGEST_ID: Final = 64
@@ -53,13 +53,13 @@ class Notifications:
         database: Database,
         directory: Directory,
         recorder: Recorder,
-        vaults: VaultingRecorder,
+        vaultings_recorder: VaultingRecorder,
         public_url: str,
     ) -> None:
         self._database = database
         self._directory = directory
         self._recorder = recorder
-        self._vaults = vaults
+        self._vaultings_recorder = vaultings_recorder
         self._path = urlsplit(public_url).path.rstrip("/")
 
     async def receive(self, merchant_id: str, message: Message) -> None:
@@ -128,7 +128,7 @@ class Notifications:
         if vaulting is None:
             await self._orphan(account, body, origin, "notification_orphan")
             return
-        await self._vaults.record(vaulting, read_vaulting_notification(body, vaulting), origin)
+        await self._vaultings_recorder.record(vaulting, read_vaulting_notification(body, vaulting), origin)
 
     async def _moved(self, account: Account, body: Mapping[str, Any], kind: MovementKind, origin: Origin) -> None:
         """Record a capture or refund; a capture whose payment is not known may only have come before it."""

@@ -38,10 +38,10 @@ from vault.reconcile import Reconciler
 from vault.roles import APP
 from vault.settings import Settings
 from vault.tokens import GatewayTokens
-from vault.vaults.asking import Vaultings
-from vault.vaults.calling import VaultCaller
-from vault.vaults.following import VaultingFollower
-from vault.vaults.recording import VaultingRecorder
+from vault.vaultings.asking import Vaultings
+from vault.vaultings.calling import VaultCaller
+from vault.vaultings.following import VaultingFollower
+from vault.vaultings.recording import VaultingRecorder
 from vault.webhooks import Webhooks
 
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
@@ -61,7 +61,7 @@ class Services:
     erasure: Erasure
     tokens: GatewayTokens
     vaultings: Vaultings
-    follower: VaultingFollower
+    vaulting_follower: VaultingFollower
     payments: Payments
     mandates: Mandates
     charging: Charging
@@ -77,8 +77,8 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
-class _Vaults:
-    """The services of cards that are stored without a payment."""
+class _Storing:
+    """What stores cards at the gateway without a payment."""
 
     vaultings: Vaultings
     follower: VaultingFollower
@@ -134,11 +134,11 @@ def _tools(settings: Settings, database: Database, keyring: Keyring, client: Gat
     )
 
 
-def _vaults(tools: Tools, client: GatewayClient, pace: Pace) -> _Vaults:
+def _storing(tools: Tools, client: GatewayClient, pace: Pace) -> _Storing:
     recorder = VaultingRecorder(tools.database, tools.keyring, first_inquiry_seconds=pace.first)
     calls = VaultCaller(client)
     follower = VaultingFollower(tools.database, tools.directory, calls, recorder, pace)
-    return _Vaults(Vaultings(tools, calls, recorder, follower), follower, recorder)
+    return _Storing(Vaultings(tools, calls, recorder, follower), follower, recorder)
 
 
 def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
@@ -148,7 +148,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
     charging = Charging(tools, canceller)
     lease = _LEASE_CALLS * settings.gateway_timeout
     pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
-    vaults = _vaults(tools, client, pace)
+    storing = _storing(tools, client, pace)
     return Services(
         settings=settings,
         database=database,
@@ -158,16 +158,16 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         cards=tools.cards,
         erasure=Erasure(database),
         tokens=GatewayTokens(database, keyring, directory, client, pace),
-        vaultings=vaults.vaultings,
-        follower=vaults.follower,
+        vaultings=storing.vaultings,
+        vaulting_follower=storing.follower,
         payments=Payments(tools),
-        mandates=Mandates(tools, vaults.vaultings),
+        mandates=Mandates(tools, storing.vaultings),
         charging=charging,
         sessions=PaymentSessions(tools, charging),
         canceller=canceller,
         moving=moving,
         options=PaymentOptions(database, directory, client),
-        notifications=Notifications(database, directory, recorder, vaults.recorder, settings.public_url),
+        notifications=Notifications(database, directory, recorder, storing.recorder, settings.public_url),
         reconciler=Reconciler(tools, canceller, moving, pace),
         orphans=Orphans(
             database, recorder, pause=settings.inquiry_first, patience=_ORPHAN_PATIENCE * settings.inquiry_max

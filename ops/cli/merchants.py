@@ -84,6 +84,12 @@ def _defaults(command: _Command) -> _Command:
     return command
 
 
+def _key_file(whose: str, text: str, *, required: bool) -> Callable[[_Command], _Command]:
+    """Give the option for a file that holds a key."""
+    name = f"--gateway-{whose}-key-file"
+    return click.option(name, required=required, type=click.File("r", lazy=True), metavar="PATH", help=text)
+
+
 @click.group()
 def merchants() -> None:
     """Make, list, show and change merchants."""
@@ -92,20 +98,8 @@ def merchants() -> None:
 @merchants.command()
 @click.option("--name", required=True, help="A name for people.")
 @click.option("--gateway-client-id", required=True, metavar="ID", help="The client id that the gateway gave.")
-@click.option(
-    "--gateway-private-key-file",
-    required=True,
-    type=click.File("r", lazy=True),
-    metavar="PATH",
-    help="The merchant's RSA private key, PEM or bare base64; - reads standard input.",
-)
-@click.option(
-    "--gateway-public-key-file",
-    required=True,
-    type=click.File("r", lazy=True),
-    metavar="PATH",
-    help="The gateway's RSA public key, PEM or bare base64.",
-)
+@_key_file("private", "The merchant's RSA private key, PEM or bare base64; - reads standard input.", required=True)
+@_key_file("public", "The gateway's RSA public key, PEM or bare base64.", required=True)
 @click.option("--key-version", default="1", show_default=True, help="The version of both keys at the gateway.")
 @_defaults
 @json_option
@@ -175,18 +169,12 @@ def update(merchant_id: str, *, name: str | None, enable: bool, as_json: bool, *
 
 @merchants.command()
 @click.argument("merchant_id")
-@click.option(
-    "--gateway-private-key-file",
-    type=click.File("r", lazy=True),
-    metavar="PATH",
-    help="The merchant's new private key, which signs from now on; - reads standard input.",
+@_key_file(
+    "private", "The merchant's new private key, which signs from now on; - reads standard input.", required=False
 )
 @click.option("--key-version", metavar="N", help="The version of the merchant's key at the gateway.")
-@click.option(
-    "--gateway-public-key-file",
-    type=click.File("r", lazy=True),
-    metavar="PATH",
-    help="A further public key of the gateway; the others stay good until they are retired.",
+@_key_file(
+    "public", "A further public key of the gateway; the others stay good until they are retired.", required=False
 )
 @click.option("--gateway-key-version", metavar="N", help="The version of that public key.")
 @click.option("--retire-gateway-key", "retired", multiple=True, metavar="N", help="A version no longer to accept.")

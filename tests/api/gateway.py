@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ops.sandbox.signing import keep_private_key, signature_header, string_to_sign
 from tests.installation import Blueprint, Installation, Tenant
+from tests.serving import on_a_free_port
 
 Json = dict[str, Any]
 ANSWERED_AT: Final = "2026-01-05T10:00:00Z"
@@ -119,13 +120,5 @@ class Puppet:
 async def puppet_gateway(folder: Path) -> AsyncIterator[Puppet]:
     """Serve a puppet on a free port."""
     puppet = Puppet(keep_private_key(folder / "gateway.pem"))
-    app = web.Application()
-    app.router.add_post("/{path:.*}", puppet.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        puppet.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with on_a_free_port(puppet.answer) as puppet.url:
         yield puppet
-    finally:
-        await runner.cleanup()

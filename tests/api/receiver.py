@@ -17,7 +17,7 @@ from tests.api.shop import until
 from tests.installation import Installation, free_listener
 from vault.store import events
 from vault.worker.delivering import Deliverer
-from vault.worker.webhooks import WebhookSender
+from vault.worker.webhook_sender import WebhookSender
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from keys.keyring import Purpose
+from tests.api.retiring import rotate
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
-from tests.api.test_retired_keys import rotate
 from tests.installation import Installation
 from vault.keeping import KeepingPlan
 

@@ -2,36 +2,14 @@
 
 import pytest
 
-from keys.keyring import Purpose, new_data_key
+from keys.keyring import Purpose
+from tests.api.retiring import rotate
 from tests.api.shop import BUYER, Sql, card, paid, paid_on_file, payment, problem, store, stored
 from tests.canary import CVV_CANARY, MASTERCARD_CANARY, SECOND_VISA_CANARY
 from tests.installation import Installation
 
 pytestmark = pytest.mark.anyio
 NAME = {"firstName": "Ana", "lastName": "Lopes"}
-
-
-async def rotate(vault: Installation, sql: Sql, purpose: Purpose) -> bytes:
-    """Do what another process would do: retire the active key and put another one in its place."""
-    merchant_id = vault.tenants[0].merchant_id
-    (root,) = vault.services.keyring._roots.values()
-    fresh = new_data_key(root, merchant_id, purpose, vault.settings.environment)
-    await sql.change(
-        "update vault.data_key set state = 'decrypt_only' where merchant_id = $1 and purpose = $2 and state = 'active'",
-        merchant_id,
-        purpose,
-    )
-    await sql.change(
-        "insert into vault.data_key (id, merchant_id, purpose, state, root_key_id, wrapped) "
-        "values ($1, $2, $3, 'active', $4, $5)",
-        fresh.key_id,
-        merchant_id,
-        purpose,
-        fresh.root_key_id,
-        fresh.wrapped,
-    )
-    await sql.change("insert into vault.key_usage (key_id) values ($1)", fresh.key_id)
-    return fresh.key_id
 
 
 async def _key_ids(sql: Sql, table: str = "card_secret") -> set[bytes]:

@@ -9,6 +9,7 @@ import pytest
 
 from keys.keyring import Purpose
 from tests.api.gateway import SUCCESS, TOKEN, UNKNOWN_ORDER, Puppet, courier, failure, told
+from tests.api.retiring import retire_while_sealing
 from tests.api.shop import (
     BUYER,
     Sql,
@@ -26,7 +27,6 @@ from tests.api.shop import (
 )
 from tests.api.subscriptions import consent, recorded
 from tests.api.test_authorization import Keys, onboarding_of
-from tests.api.test_retired_keys import rotate
 from tests.canary import assert_clean
 from tests.installation import Blueprint, Installation
 from vault.auth import Scope
@@ -469,15 +469,7 @@ async def test_a_key_that_retires_meanwhile_does_not_seal_the_session(
     vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = vault.services.payments._tools.recorder._keeper
-    seal, fresh = keeper.sealed_opening, list[bytes]()
-
-    async def sealed(*arguments: Any) -> Any:
-        made = await seal(*arguments)
-        if not fresh:
-            fresh.append(await rotate(vault, sql, Purpose.CARD))
-        return made
-
-    monkeypatch.setattr(keeper, "sealed_opening", sealed)
+    fresh = retire_while_sealing(monkeypatch, keeper, vault, sql, Purpose.CARD)
     assert (await opened(vault))["paymentSessionData"]
     assert await sql.value("select key_id from vault.payment_secret") == fresh[0]
 

@@ -7,8 +7,8 @@ import pytest
 
 from keys.keyring import Purpose
 from tests.api.gateway import SUCCESS, TOKEN, UNKNOWN_ORDER, Puppet, courier, failure
+from tests.api.retiring import rotate
 from tests.api.shop import Sql, card, problem, until
-from tests.api.test_retired_keys import rotate
 from tests.api.vaultings import (
     IN_PROCESS,
     KEPT,
@@ -199,7 +199,7 @@ async def test_an_inquiry_that_failed_changes_nothing_and_is_repeated(
 
 async def test_a_gateway_that_cannot_be_asked_is_asked_again(puppeteer: Installation, puppet: Puppet, sql: Sql) -> None:
     request_id = await _open(puppeteer, puppet)
-    client = puppeteer.services.follower._calls._client
+    client = puppeteer.services.vaulting_follower._calls._client
     there, client._origin = client._origin, "http://127.0.0.1:9"
     await _due(puppeteer, sql)
     client._origin = there

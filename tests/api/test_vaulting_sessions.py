@@ -6,8 +6,8 @@ import pytest
 
 from keys.keyring import Purpose
 from tests.api.gateway import SUCCESS, TOKEN, UNKNOWN_ORDER, Puppet, courier, failure
+from tests.api.retiring import retire_while_sealing
 from tests.api.shop import BUYER, Sql, paid_on_file, problem, type_card
-from tests.api.test_retired_keys import rotate
 from tests.api.vaultings import (
     KEPT,
     concluded,
@@ -167,15 +167,7 @@ async def test_what_opens_a_session_is_sealed_again_when_its_key_is_retired_mean
     vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = vault.services.vaultings._recorder._keeper
-    seal, fresh = keeper.sealed_opening, list[bytes]()
-
-    async def sealed(*arguments: Any) -> Any:
-        made = await seal(*arguments)
-        if not fresh:
-            fresh.append(await rotate(vault, sql, Purpose.CARD))
-        return made
-
-    monkeypatch.setattr(keeper, "sealed_opening", sealed)
+    fresh = retire_while_sealing(monkeypatch, keeper, vault, sql, Purpose.CARD)
     assert (await opened(vault))["vaultingSessionData"]
     assert await sql.value("select key_id from vault.vaulting_secret") == fresh[0]
 

@@ -13,8 +13,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from keys.keyring import Purpose
 from tests.api.receiver import Receiver, deliver, deliveries, delivering, endpoint, receiving, told
+from tests.api.retiring import rotate
 from tests.api.shop import Sql, of_tenant, paid, payment, problem, store, stored, until
-from tests.api.test_retired_keys import rotate
 from tests.installation import Installation
 from vault.errors import DatabaseUnavailable
 from vault.store import deliveries as delivery_rows

@@ -35,7 +35,7 @@ async def test_a_card_whose_answer_was_lost_is_found_by_the_running_worker(vault
     await vault.arm(body["vaultingRequestId"], "LOST_ANSWER+NO_NOTIFICATION")
     await kept(vault, body, status=202)
     stop = asyncio.Event()
-    working = asyncio.create_task(run((vaultings(vault.services.follower, idle=0.05),), stop))
+    working = asyncio.create_task(run((vaultings(vault.services.vaulting_follower, idle=0.05),), stop))
 
     async def found() -> bool:
         return bool((await looked_up(vault, body["vaultingRequestId"]))["vaultingStatus"] == "SUCCESS")

@@ -62,7 +62,7 @@ async def _work(services: Services) -> None:
     services.reconciler._pace = replace(services.reconciler._pace, lease=1.0)
     loops = (
         reconciliation(services.reconciler, idle=0.05),
-        vaultings(services.follower, idle=0.05),
+        vaultings(services.vaulting_follower, idle=0.05),
         token_deletions(services.tokens, idle=0.05),
         orphanage(services.orphans, idle=0.05),
     )

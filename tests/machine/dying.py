@@ -19,8 +19,8 @@ from vault.payments.sending import Sender
 from vault.payments.writing_ahead import WriteAhead
 from vault.store import payments, vaultings
 from vault.tokens import GatewayTokens
-from vault.vaults.calling import VaultCaller
-from vault.vaults.recording import VaultingRecorder
+from vault.vaultings.calling import VaultCaller
+from vault.vaultings.recording import VaultingRecorder
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 STEPS = (

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from ops.sandbox.notifier import ACKNOWLEDGEMENT
+from tests.serving import on_a_free_port
 
 _PASSED_ON = ("content-type", "client-id", "request-time", "signature")
 
@@ -64,13 +65,5 @@ def _acknowledged(status: int) -> web.Response:
 async def post_office(carrier: Carrier) -> AsyncIterator[PostOffice]:
     """Open a post office on a free port."""
     office = PostOffice(carrier)
-    app = web.Application()
-    app.router.add_post("/{path:.*}", office.receive)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        office.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with on_a_free_port(office.receive) as office.url:
         yield office
-    finally:
-        await runner.cleanup()

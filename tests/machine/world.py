@@ -124,7 +124,7 @@ class World:
         assert services is not None
         try:
             await services.orphans.look()
-            for asker in (services.reconciler, services.follower):
+            for asker in (services.reconciler, services.vaulting_follower):
                 for due in await asker.claim(100):
                     await asker.resolve(due)
             await services.tokens.delete_due()

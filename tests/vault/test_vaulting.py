@@ -10,7 +10,7 @@ from vault.result import Result
 from vault.rules.declines import Retry
 from vault.stored_card import NO_CHOICE
 from vault.vaulting import Ending, Vaulting, VaultingSeen, VaultingStatus, Verdict, judge
-from vault.vaults.declining import not_before, reading_of
+from vault.vaultings.declining import not_before, reading_of
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 OPEN = (VaultingStatus.CREATED, VaultingStatus.UNKNOWN, VaultingStatus.PROCESSING)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.installation import free_listener
 from vault.webhook import Attempt, Outcome
-from vault.worker.webhooks import WebhookSender, _seconds, asks_for_patience
+from vault.worker.webhook_sender import WebhookSender, _seconds, asks_for_patience
 
 pytestmark = pytest.mark.anyio
 HERE = [ip_network("127.0.0.1/32")]

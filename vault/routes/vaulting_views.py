@@ -11,7 +11,7 @@ from vault.routes.shapes import DeclinedView, GatewayWords, View, words_shown
 from vault.routes.views import CardView, NextActionView, face_shown
 from vault.stored_card import CardStatus, Storage, StoredCard
 from vault.vaulting import Vaulting, VaultingStatus
-from vault.vaults.declining import not_before, reading_of
+from vault.vaultings.declining import not_before, reading_of
 
 
 class NewCardView(CardView):

@@ -24,7 +24,7 @@ from vault.store import alarms, audit, deliveries, events, webhooks
 from vault.webhook import Attempt, Claimed, EndpointStatus, Outcome, signed_headers
 from vault.webhooks import secret_location
 from vault.worker.loop import Loop
-from vault.worker.webhooks import WebhookSender, asks_for_patience
+from vault.worker.webhook_sender import WebhookSender, asks_for_patience
 
 _log = get_logger(__name__)
 _WORKER: Final = Origin(ActorKind.WORKER, "webhooks")

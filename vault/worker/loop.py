@@ -14,7 +14,7 @@ from vault.orphans import Orphans
 from vault.reconcile import Reconciler
 from vault.store.inquiries import Due
 from vault.tokens import GatewayTokens
-from vault.vaults.following import VaultingFollower
+from vault.vaultings.following import VaultingFollower
 
 _log = get_logger(__name__)
 _BATCH: Final = 20

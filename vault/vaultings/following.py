@@ -16,8 +16,8 @@ from vault.payment import Source
 from vault.store import vaultings
 from vault.store.inquiries import ABOUT_VAULTINGS, Due
 from vault.vaulting import Ending, Vaulting, VaultingSeen, VaultingStatus
-from vault.vaults.calling import VaultCaller
-from vault.vaults.recording import VaultingRecorder
+from vault.vaultings.calling import VaultCaller
+from vault.vaultings.recording import VaultingRecorder
 
 WORKER: Final = Origin(ActorKind.WORKER, "vaultings")
 _GIVE_UP_AFTER: Final = timedelta(hours=24)

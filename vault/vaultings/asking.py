@@ -41,10 +41,10 @@ from vault.store.waiting import WITH_VAULTINGS
 from vault.stored_card import NO_CHOICE, CardStatus, SecretKind, StoredCard
 from vault.vaulting import Ending, Vaulting, VaultingStatus
 from vault.vaulting_errors import VaultingFailed
-from vault.vaults.calling import VaultCaller, VaultingCall
-from vault.vaults.declining import not_before, reading_of
-from vault.vaults.following import VaultingFollower
-from vault.vaults.recording import VaultingRecorder
+from vault.vaultings.calling import VaultCaller, VaultingCall
+from vault.vaultings.declining import not_before, reading_of
+from vault.vaultings.following import VaultingFollower
+from vault.vaultings.recording import VaultingRecorder
 from vault.wire.vaultings import CardRequest, VaultingSessionRequest, vaulting_references
 
 _REPEATS: Final = 4
