@@ -6,17 +6,18 @@ a child process never spends what its parent reserved.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from keys.envelope import KEY_ID_BYTES, Cipher, Context
 from keys.errors import KeyExhausted, KeyUnavailable
 from keys.fingerprint import Fingerprinter
 from keys.rootkey import RootKey
 from keys.sealed import KeyMaterial
+from keys.signing import Signer
 
 
 class Purpose(StrEnum):
@@ -25,6 +26,7 @@ class Purpose(StrEnum):
     CARD = "card"
     CREDENTIAL = "credential"
     FINGERPRINT = "fingerprint"
+    AUDIT = "audit"
 
 
 class KeyState(StrEnum):
@@ -34,6 +36,15 @@ class KeyState(StrEnum):
     DECRYPT_ONLY = "decrypt_only"
     COMPROMISED = "compromised"
     DESTROYED = "destroyed"
+
+
+Primitive: TypeAlias = Cipher | Fingerprinter | Signer
+_PRIMITIVES: Final[Mapping[Purpose, type[Primitive]]] = {
+    Purpose.CARD: Cipher,
+    Purpose.CREDENTIAL: Cipher,
+    Purpose.FINGERPRINT: Fingerprinter,
+    Purpose.AUDIT: Signer,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,7 @@ class DataKey:
     merchant_id: str
     purpose: Purpose
     created_at: datetime
-    primitive: Cipher | Fingerprinter = field(repr=False)
+    primitive: Primitive = field(repr=False)
     usage: Usage = field(default_factory=Usage, repr=False)
 
 
@@ -143,8 +154,7 @@ def load_data_key(root: RootKey, row: WrappedKey, environment: str) -> DataKey:
     if row.state is KeyState.DESTROYED:
         raise KeyUnavailable
     context = _wrap_context(environment, row.merchant_id, row.key_id, row.purpose)
-    kind = Fingerprinter if row.purpose is Purpose.FINGERPRINT else Cipher
-    primitive = kind(row.key_id, root.unwrap(row.wrapped, context=context))
+    primitive = _PRIMITIVES[row.purpose](row.key_id, root.unwrap(row.wrapped, context=context))
     return DataKey(row.key_id, row.merchant_id, row.purpose, row.created_at, primitive)
 
 

@@ -28,6 +28,7 @@ from keys.fingerprint import Fingerprint, Fingerprinter, Label
 from keys.lru import Lru
 from keys.rootkey import RootKey
 from keys.sealed import Plaintext, Sealed
+from keys.signing import Signer
 
 __all__ = [
     "DataKey",
@@ -122,8 +123,8 @@ class Keyring:
 
         KeyUnavailable without an active key, KeyExhausted when it may not be used again, PlaintextTooLarge.
         """
-        if purpose is Purpose.FINGERPRINT:
-            raise ValueError("a fingerprint key does not seal")
+        if purpose not in {Purpose.CARD, Purpose.CREDENTIAL}:
+            raise ValueError("a key of this purpose does not seal")
         key = await self.active(location.merchant_id, purpose)
         if not key.usage.take():
             key = await self._reserve(key)
@@ -163,6 +164,13 @@ class Keyring:
         if key.merchant_id != merchant_id:
             raise KeyUnknown
         return _fingerprinter(key).digest(label, message)
+
+    async def signer(self, merchant_id: str, purpose: Purpose) -> Signer:
+        """Return the active key of a purpose that signs; KeyUnavailable when there is none."""
+        key = await self.active(merchant_id, purpose)
+        if not isinstance(key.primitive, Signer):
+            raise KeyUnavailable
+        return key.primitive
 
     async def _fingerprint_ring(self, merchant_id: str) -> _Ring:
         pair = (merchant_id, Purpose.FINGERPRINT)

@@ -11,6 +11,7 @@ from typing import Final
 
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -90,6 +91,12 @@ def _argon2id() -> bytes:
     )
 
 
+def _ed25519() -> bytes:
+    # RFC 8032, section 7.1, test 2.
+    seed = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(b"\x72")
+
+
 KNOWN_ANSWERS: Final = (
     KnownAnswer("AES-256-GCM seal", _gcm_seals, _GCM_SEALED),
     KnownAnswer("AES-256-GCM open", _gcm_opens, _GCM_PLAINTEXT),
@@ -104,5 +111,13 @@ KNOWN_ANSWERS: Final = (
     ),
     KnownAnswer(
         "argon2id", _argon2id, bytes.fromhex("9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe")
+    ),
+    KnownAnswer(
+        "Ed25519",
+        _ed25519,
+        bytes.fromhex(
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        ),
     ),
 )

@@ -15,6 +15,7 @@ REVEALS = {
     "keys/rootkey.py:key_material",
     "keys/seals/keystore.py:Passphrase.__init__",
     "keys/seals/keystore.py:Stretch.key_from",
+    "keys/signing.py:Signer.__init__",
     "ops/cli/clients.py:create",
     "ops/cli/clients.py:rotate",
     "ops/playground_setup.py:onboard",

@@ -9,6 +9,7 @@ from keys.errors import CannotOpen, KeyExhausted, KeyUnavailable, KeyUnknown, Pl
 from keys.keyring import Envelope, Keyring, KeyState, Label, Location, Purpose, WrappedKey
 from keys.rootkey import RootKey
 from keys.sealed import KeyMaterial, Sealed
+from keys.signing import is_signed
 from tests.keys.rows import ENVIRONMENT, MERCHANT, MemoryRows, RingOf
 
 pytestmark = pytest.mark.anyio
@@ -186,10 +187,25 @@ async def test_each_merchant_and_each_purpose_has_its_own_key(
         assert sealed.key_id == key_id_of(sealed.data) == key_id
 
 
-async def test_a_fingerprint_key_does_not_seal(keyring: Keyring, rows: MemoryRows, place: Location) -> None:
-    rows.add(Purpose.FINGERPRINT)
+@pytest.mark.parametrize("purpose", [Purpose.FINGERPRINT, Purpose.AUDIT])
+async def test_a_key_of_another_purpose_does_not_seal(
+    keyring: Keyring, rows: MemoryRows, place: Location, purpose: Purpose
+) -> None:
+    rows.add(purpose)
     with pytest.raises(ValueError, match="does not seal"):
-        await keyring.seal(Purpose.FINGERPRINT, VALUE, place)
+        await keyring.seal(purpose, VALUE, place)
+
+
+async def test_the_key_of_the_audit_log_signs_and_no_other_does(keyring: Keyring, rows: MemoryRows) -> None:
+    key_id = rows.add(Purpose.AUDIT)
+    signer = await keyring.signer(MERCHANT, Purpose.AUDIT)
+    assert signer.key_id == key_id
+    assert is_signed(b"message", signer.sign(b"message"), signer.public)
+    rows.add(Purpose.CARD)
+    with pytest.raises(KeyUnavailable):
+        await keyring.signer(MERCHANT, Purpose.CARD)
+    with pytest.raises(KeyUnavailable):
+        await keyring.signer(OTHER_MERCHANT, Purpose.AUDIT)
 
 
 async def test_an_oversize_plaintext_is_refused(keyring: Keyring, rows: MemoryRows, place: Location) -> None:
