@@ -83,6 +83,9 @@ class KeyRows(Protocol):
     async def reserve(self, key_id: bytes, count: int) -> int:
         """Add `count` to the key's uses, durably before returning, and return the new total."""
 
+    async def rotate(self, retired: bytes, successor: NewKey) -> None:
+        """Put the successor in the place of a key, unless somebody has replaced that one already."""
+
 
 class _Forks:
     """Counts the forks between this process and the first one."""

@@ -1,9 +1,9 @@
 """The keyring: finds, unwraps, caches and counts data keys, and seals, opens and fingerprints with them.
 
 Refuses to know SQL, transactions and what the values mean. Invariants: a seal is counted before it is made, and no key
-is used beyond its limit; an envelope is opened with exactly the key it names, never by trial (CRY-6); an id that is not
-cached is looked up in the rows before it counts as unknown; the number of plaintext keys in memory is bounded.
-One keyring serves one event loop; a forked child may use it, and starts with nothing reserved.
+is used beyond its limit, at which another takes its place; an envelope is opened with exactly the key it names, never
+by trial (CRY-6); an id that is not cached is looked up in the rows before it counts as unknown; the number of plaintext
+keys in memory is bounded. One keyring serves one event loop; a forked child starts with nothing reserved.
 """
 
 import asyncio
@@ -49,6 +49,7 @@ DEFAULT_BLOCK: Final = 4096
 DEFAULT_LIMIT: Final = 2**31
 DEFAULT_CACHE_SIZE: Final = 2048
 _STRIPES: Final = 64
+_SUCCESSIONS: Final = 8  # others may use a successor up as well before its turn comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,11 @@ class Keyring:
         """Return the key that new values are made with; KeyUnavailable when there is none."""
         return (self._rings.get((merchant_id, purpose)) or await self._find_ring(merchant_id, purpose)).keys[0]
 
+    def successor(self, merchant_id: str, purpose: Purpose) -> NewKey:
+        """Generate a key to take the place of an active one, wrapped under the newest root key."""
+        root = max(self._roots.values(), key=lambda one: one.version)
+        return new_data_key(root, merchant_id, purpose, self._environment)
+
     def forget(self, merchant_id: str, purpose: Purpose, used: bytes | None = None) -> None:
         """Drop what is cached of a merchant's keys, after a statement found the key no longer active.
 
@@ -121,7 +127,8 @@ class Keyring:
     async def seal(self, purpose: Purpose, plaintext: Secret, location: Location) -> Envelope:
         """Seal under the active key of the location's merchant, once the use is counted.
 
-        KeyUnavailable without an active key, KeyExhausted when it may not be used again, PlaintextTooLarge.
+        A key that may not be used again is replaced first (CRY-2). KeyUnavailable without an active key, KeyExhausted
+        when its successors are used up faster than they come, PlaintextTooLarge.
         """
         if purpose not in {Purpose.CARD, Purpose.CREDENTIAL}:
             raise ValueError("a key of this purpose does not seal")
@@ -209,14 +216,18 @@ class Keyring:
         return key
 
     async def _reserve(self, key: DataKey) -> DataKey:
-        try:
-            await self._spend(key)
-        except KeyExhausted:
-            # Another process may have rotated since this one looked.
-            self.forget(key.merchant_id, key.purpose, key.key_id)
-            key = await self.active(key.merchant_id, key.purpose)
-            await self._spend(key)
-        return key
+        for succession in range(_SUCCESSIONS):
+            try:
+                await self._spend(key)
+            except KeyExhausted:
+                # Another process may have rotated since this one looked.
+                if succession:
+                    await self._rows.rotate(key.key_id, self.successor(key.merchant_id, key.purpose))
+                self.forget(key.merchant_id, key.purpose, key.key_id)
+                key = await self.active(key.merchant_id, key.purpose)
+            else:
+                return key
+        raise KeyExhausted
 
     async def _spend(self, key: DataKey) -> None:
         while not key.usage.take():

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from keys.keyring import Keyring, Label
+from keys.keyring import Keyring, Label, Purpose
 from keys.lru import Lru
 from vault.api_secret import ApiSecret, ApiSecretInvalid
 from vault.audit.events import ActorKind, Origin
@@ -102,12 +102,20 @@ class Authenticator:
             secret = ApiSecret.parse(text.strip())
         except ApiSecretInvalid:
             return None
-        digest = await self._keyring.digest("", Label.API_SECRET, secret.reveal().encode())
-        async with self._database.session() as session:
-            presented = await merchants.present(session, digest)
+        presented = await self._found(secret)
         if presented is not None:
             self._cache.put(place, (self._clock(), presented))
         return presented
+
+    async def _found(self, secret: ApiSecret) -> Presented | None:
+        """Look a secret up under every version of the installation's key, also one that is new to this process."""
+        while True:
+            digests = await self._keyring.digests("", Label.API_SECRET, secret.reveal().encode())
+            async with self._database.session() as session:
+                presented, active = await merchants.present(session, digests)
+            if presented is not None or active == digests[0].key_id:
+                return presented
+            self._keyring.forget("", Purpose.FINGERPRINT, digests[0].key_id)
 
 
 def _refusal(presented: Presented, scopes: frozenset[Scope], address: str) -> tuple[VaultError, str] | None:

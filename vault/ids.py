@@ -22,6 +22,7 @@ _RAND_A: Final = 0xFFF
 _RAND_B: Final = (1 << 62) - 1
 # Bits 48-51 are 0111 and bits 64-65 are 10, which pins four characters; the last one carries three bits only.
 _BODY: Final = re.compile(r"a[a-z2-7]{8}[bfjnrvz5][yz2-7][a-z2-7][bdfhjlnprtvxz357][a-p][a-z2-7]{11}[aeimquy4]")
+_KEY_NAME: Final = re.compile(r"key_[a-z2-7]{25}[aeimquy4]")
 
 
 class Prefix(StrEnum):
@@ -88,3 +89,10 @@ def uuid_of(prefix: Prefix, text: str) -> UUID | None:
 def key_name(key_id: bytes) -> str:
     """Write a key's 16 octets as people see them: base32, since hexadecimal can look like a card number."""
     return f"{Prefix.KEY}_{base64.b32encode(key_id)[:26].decode().lower()}"
+
+
+def key_named(name: str) -> bytes | None:
+    """Give the 16 octets of a key's written id, or None where the text is no such id."""
+    if not _KEY_NAME.fullmatch(name):
+        return None
+    return base64.b32decode(name.removeprefix(f"{Prefix.KEY}_").upper() + "======")

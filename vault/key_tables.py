@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from vault.schema import DataClass, column, created_at, metadata, one_of
+from vault.schema import DataClass, column, created_at, metadata, moment, one_of
 
 root_key = Table(
     "root_key",
@@ -49,6 +49,11 @@ data_key = Table(
     column("root_key_id", LargeBinary, DataClass.OUR_ID, ForeignKey(root_key.c.id)),
     column("wrapped", LargeBinary, DataClass.WRAPPED_KEY),
     created_at(),
+    moment("deactivated_at"),
+    moment("compromised_at"),
+    moment("replace_by"),
+    moment("destroy_after"),
+    moment("destroyed_at"),
     one_of("purpose", "card", "credential", "fingerprint"),
     one_of("state", "active", "decrypt_only", "compromised", "destroyed"),
     CheckConstraint("length(id) = 16", name="id_length"),

@@ -1,16 +1,20 @@
-"""`cardvault keys`: make the installation's keys, and look at them.
+"""`cardvault keys`: make the installation's keys, look at them; what changes them stands in modules of its own.
 
 It refuses to know key material. Invariant: keys that exist are never replaced by `init`.
 """
 
 import click
 
+from ops.cli.keys_rotate import rotate
 from ops.cli.output import json_option, remark, show_record, show_table
 
 
 @click.group()
 def keys() -> None:
-    """Make and watch the installation's keys."""
+    """Make, watch and change the installation's keys."""
+
+
+keys.add_command(rotate)
 
 
 @keys.command()

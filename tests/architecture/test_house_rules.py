@@ -19,7 +19,7 @@ REVEALS = {
     "ops/cli/clients.py:create",
     "ops/cli/clients.py:rotate",
     "ops/playground_setup.py:onboard",
-    "vault/auth.py:Authenticator._presented",
+    "vault/auth.py:Authenticator._found",
     "vault/card_policy.py:_is_published",
     "vault/cards.py:Cards._profile",
     "vault/cards.py:Cards._sealed",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from keys.errors import KeyExhausted
 from keys.keyring import Keyring, KeyState, NewKey, Purpose, WrappedKey, new_data_key
 from keys.rootkey import RootKey
 
@@ -51,11 +52,21 @@ class MemoryRows:
         """Move a key to another state."""
         self.rows[key_id] = replace(self.rows[key_id], state=state)
 
-    def rotate(self, used: bytes, purpose: Purpose = Purpose.CARD) -> None:
-        """Replace a key, unless somebody has done so already."""
+    def replace(self, used: bytes, purpose: Purpose = Purpose.CARD) -> None:
+        """Do what another process would do: replace a key, unless somebody has done so already."""
+        successor = new_data_key(self.root, self.rows[used].merchant_id, purpose, ENVIRONMENT)
+        self._succeed(used, successor)
+
+    def _succeed(self, used: bytes, successor: NewKey) -> None:
         if self.rows[used].state is KeyState.ACTIVE:
             self.set_state(used, KeyState.DECRYPT_ONLY)
-            self.add(purpose, merchant_id=self.rows[used].merchant_id)
+            self.rows[successor.key_id] = stored(successor)
+
+    async def rotate(self, retired: bytes, successor: NewKey) -> None:
+        """As the protocol says."""
+        self.calls["rotate"] += 1
+        await asyncio.sleep(0)
+        self._succeed(retired, successor)
 
     async def find(self, key_id: bytes) -> WrappedKey | None:
         """As the protocol says."""
@@ -95,6 +106,10 @@ class FileRows(MemoryRows):
     async def reserve(self, key_id: bytes, count: int) -> int:
         """As the protocol says."""
         return self._add(count)
+
+    async def rotate(self, retired: bytes, successor: NewKey) -> None:
+        """Refuse, so that the use of one key can be counted to its end."""
+        raise KeyExhausted
 
     def _add(self, count: int) -> int:
         with self.counter.open("r+b") as file:

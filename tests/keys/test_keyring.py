@@ -6,7 +6,7 @@ import pytest
 
 from keys.envelope import Cipher, Context, key_id_of
 from keys.errors import CannotOpen, KeyExhausted, KeyUnavailable, KeyUnknown, PlaintextTooLarge
-from keys.keyring import Envelope, Keyring, KeyState, Label, Location, Purpose, WrappedKey
+from keys.keyring import Envelope, Keyring, KeyState, Label, Location, NewKey, Purpose, WrappedKey
 from keys.rootkey import RootKey
 from keys.sealed import KeyMaterial, Sealed
 from keys.signing import is_signed
@@ -232,7 +232,7 @@ async def test_a_process_that_was_told_nothing_opens_what_a_new_key_sealed(
     first = rows.add()
     a, b = ring_of(rows), ring_of(rows)
     old = await b.seal(Purpose.CARD, VALUE, place)
-    rows.rotate(first)
+    rows.replace(first)
     a.forget(MERCHANT, Purpose.CARD)
     new = await a.seal(Purpose.CARD, VALUE, place)
     assert new.key_id != old.key_id == first
@@ -244,7 +244,7 @@ async def test_a_keyring_seals_with_the_new_key_once_told_that_the_old_one_was_r
 ) -> None:
     first = rows.add()
     assert (await keyring.seal(Purpose.CARD, VALUE, place)).key_id == first
-    rows.rotate(first)
+    rows.replace(first)
     stale = await keyring.seal(Purpose.CARD, VALUE, place)
     assert stale.key_id == first
     keyring.forget(MERCHANT, Purpose.CARD, stale.key_id)
@@ -256,7 +256,7 @@ async def test_a_late_refusal_of_an_old_key_does_not_drop_the_new_one(
 ) -> None:
     first = rows.add()
     await keyring.seal(Purpose.CARD, VALUE, place)
-    rows.rotate(first)
+    rows.replace(first)
     for _ in range(10):
         keyring.forget(MERCHANT, Purpose.CARD, first)
         await keyring.seal(Purpose.CARD, VALUE, place)
@@ -385,7 +385,7 @@ async def test_a_new_fingerprint_version_counts_once_the_old_ring_is_forgotten(
 ) -> None:
     first = rows.add(Purpose.FINGERPRINT, age=1)
     await keyring.fingerprints(MERCHANT, VALUE)
-    rows.rotate(first, Purpose.FINGERPRINT)
+    rows.replace(first, Purpose.FINGERPRINT)
     keyring.forget(MERCHANT, Purpose.FINGERPRINT, first)
     made = await keyring.fingerprints(MERCHANT, VALUE)
     assert len(made) == 2
@@ -440,17 +440,32 @@ async def test_neither_keyring_nor_keys_nor_rows_print_material(
     assert "4000" not in shown
 
 
-async def test_an_exhausted_key_never_seals_again(rows: MemoryRows, ring_of: RingOf, place: Location) -> None:
+async def test_an_exhausted_key_never_seals_again_and_is_replaced(
+    rows: MemoryRows, ring_of: RingOf, place: Location
+) -> None:
     """T-7."""
-    rows.add()
+    first = rows.add()
     keyring = ring_of(rows, block=4, limit=10)
-    for _ in range(10):
+    sealed = [(await keyring.seal(Purpose.CARD, VALUE, place)).key_id for _ in range(25)]
+    assert (sealed.count(first), sealed[:10]) == (10, [first] * 10)
+    assert [list(sealed).count(key_id) for key_id in dict.fromkeys(sealed)] == [10, 10, 5]
+    assert rows.rows[first].state is KeyState.DECRYPT_ONLY
+
+
+async def test_a_key_that_nobody_may_replace_is_exhausted_for_good(
+    rows: MemoryRows, ring_of: RingOf, place: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows.add()
+
+    async def refuse(retired: bytes, successor: NewKey) -> None:
+        """Somebody else is always quicker."""
+
+    monkeypatch.setattr(rows, "rotate", refuse)
+    keyring = ring_of(rows, block=4, limit=4)
+    for _ in range(4):
         await keyring.seal(Purpose.CARD, VALUE, place)
-    for _ in range(3):
-        with pytest.raises(KeyExhausted):
-            await keyring.seal(Purpose.CARD, VALUE, place)
     with pytest.raises(KeyExhausted):
-        await ring_of(rows, block=4, limit=10).seal(Purpose.CARD, VALUE, place)
+        await keyring.seal(Purpose.CARD, VALUE, place)
 
 
 async def test_an_exhausted_key_gives_way_to_the_one_that_another_process_made(
@@ -461,8 +476,9 @@ async def test_an_exhausted_key_gives_way_to_the_one_that_another_process_made(
     keyring = ring_of(rows, block=4, limit=4)
     for _ in range(4):
         await keyring.seal(Purpose.CARD, VALUE, place)
-    rows.rotate(first)
+    rows.replace(first)
     assert (await keyring.seal(Purpose.CARD, VALUE, place)).key_id != first
+    assert rows.calls["rotate"] == 0
 
 
 async def test_opening_and_fingerprinting_are_not_counted(keyring: Keyring, rows: MemoryRows, place: Location) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.ids import Prefix, is_id, new_id
+from vault.ids import Prefix, is_id, key_name, key_named, new_id
 from vault.pan_detector import contains_pan
 
 TEXT = re.compile(r"[a-z]{3,4}_[a-z2-7]{26}")
@@ -98,3 +98,15 @@ def test_an_id_inside_another_text_is_no_id() -> None:
     made = new_id(Prefix.CARD)
     assert not is_id(Prefix.CARD, f" {made}")
     assert not is_id(Prefix.CARD, made * 2)
+
+
+def test_a_key_is_found_again_by_its_written_id() -> None:
+    for key_id in (bytes(16), b"\xff" * 16, bytes(range(16))):
+        assert key_named(key_name(key_id)) == key_id
+
+
+@pytest.mark.parametrize(
+    "name", ["", "key_", "key_" + "a" * 25, "key_" + "a" * 27, "key_" + "A" * 26, "key_" + "b" * 26, "mer_" + "a" * 26]
+)
+def test_what_is_no_written_key_id_names_no_key(name: str) -> None:
+    assert key_named(name) is None

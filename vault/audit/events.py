@@ -57,6 +57,11 @@ class EventType(StrEnum):
     CLIENT_REVOKED = "client.revoked"
     ROOT_KEY_CREATED = "key.root_created"
     DATA_KEY_CREATED = "key.data_created"
+    DATA_KEY_ROTATED = "key.data_rotated"
+    DATA_KEY_COMPROMISED = "key.data_compromised"
+    DATA_KEY_DESTROYED = "key.data_destroyed"
+    DESTRUCTION_SCHEDULED = "key.destruction_scheduled"
+    DESTRUCTION_UNDONE = "key.destruction_undone"
 
 
 class ActorKind(StrEnum):

@@ -22,7 +22,8 @@ end
 $$
 """
 
-# Table -> what the role may do there. A privilege with columns is limited to them.
+# Table -> what the role may do there since the table was made. A privilege with columns is limited to them; on columns
+# that a later revision adds, that revision grants (`vault.migrations.key_life`).
 GRANTS: Mapping[str, Mapping[str, str]] = {
     APP: {
         "root_key": "select",

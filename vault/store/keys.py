@@ -10,10 +10,12 @@ from datetime import datetime
 import asyncpg
 
 from keys.datakeys import KeyState, NewKey, Purpose, WrappedKey
-from vault.audit.events import Event
+from vault.audit.events import ActorKind, Event, EventType, Origin
 from vault.db import Database, Session, Transaction
+from vault.ids import key_name
 from vault.store.audit import append
 
+_AT_THE_LIMIT = Origin(ActorKind.WORKER, "key_limit")
 _KEY_COLUMNS = "id, merchant_id, purpose, state, root_key_id, wrapped, created_at"
 
 
@@ -72,6 +74,26 @@ class KeyStore:
                 count,
             )
         return int(total)
+
+    async def rotate(self, retired: bytes, successor: NewKey) -> None:
+        """Put the successor in the place of a key that has reached its limit, unless somebody has done so already."""
+        async with self._database.transaction() as transaction:
+            await rotate(transaction, retired, successor, _AT_THE_LIMIT)
+
+
+async def rotate(transaction: Transaction, retired: bytes, successor: NewKey, origin: Origin) -> bool:
+    """Let an active key decrypt only and another one take its place, with the event; False when it is not active."""
+    done = await transaction.value(
+        "select vault.rotate_data_key($1, $2, $3, $4)",
+        retired,
+        successor.key_id,
+        successor.root_key_id,
+        successor.wrapped,
+    )
+    if done:
+        details = {"purpose": successor.purpose.value, "from": key_name(retired), "to": key_name(successor.key_id)}
+        await append(transaction, Event(EventType.DATA_KEY_ROTATED, origin, successor.merchant_id, details=details))
+    return bool(done)
 
 
 async def roots(session: Session) -> list[WrappedRoot]:

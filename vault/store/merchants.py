@@ -19,11 +19,12 @@ _MERCHANT = "select id, name, status, gateway_client_id, gateway_credentials, se
 _CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at"
 _CLIENT = f"select {_CLIENT_COLUMNS} from vault.api_client c"
 _PRESENT = f"""
-select {_CLIENT_COLUMNS}, m.status = 'ACTIVE' as merchant_active,
+select k.id as active_key, {_CLIENT_COLUMNS}, m.status = 'ACTIVE' as merchant_active,
     c.revoked_at is null and coalesce(c.expires_at > clock_timestamp(), true)
         and coalesce(s.expires_at > clock_timestamp(), true) as live
-from vault.api_secret s join vault.api_client c on c.id = s.client_id join vault.merchant m on m.id = c.merchant_id
-where s.hash = $1
+from vault.data_key k left join (vault.api_secret s join vault.api_client c on c.id = s.client_id
+    join vault.merchant m on m.id = c.merchant_id) on s.hash = any($1)
+where k.merchant_id = '' and k.purpose = 'fingerprint' and k.state = 'active'
 """
 
 
@@ -131,10 +132,13 @@ async def replace_credentials(
     return bool(rows)
 
 
-async def present(session: Session, secret: Fingerprint) -> Presented | None:
-    """Find the client of a secret by its keyed hash."""
-    row = await session.row(_PRESENT, secret.value)
-    return Presented(_client(row), row["live"], row["merchant_active"]) if row else None
+async def present(session: Session, secret: Sequence[Fingerprint]) -> tuple[Presented | None, bytes | None]:
+    """Find the client of a secret by its keyed hashes; beside it the id of the key that makes new ones."""
+    row = await session.row(_PRESENT, [each.value for each in secret])
+    if row is None:
+        return None, None
+    known = row["id"] is not None
+    return Presented(_client(row), row["live"], row["merchant_active"]) if known else None, row["active_key"]
 
 
 async def find_client(session: Session, client_id: str) -> ClientRow | None:
