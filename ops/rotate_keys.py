@@ -1,6 +1,6 @@
 """Rotates keys as a script: `python -m ops.rotate_keys data --merchant mer_…`.
 
-It refuses to do anything of its own. Invariant: it is the command `cardvault keys rotate`, arguments and exit codes too.
+It refuses to do anything of its own. Invariant: it is the command `cardvault keys rotate`, exit codes included.
 """
 
 import sys

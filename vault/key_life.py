@@ -45,7 +45,7 @@ class KeyLife:
     async def rotate_worn(self, *, days: int) -> list[Rotation]:
         """Rotate the keys that are too old, or near their limit of uses (controls.md CRY-2, CRY-9)."""
         async with self._database.session() as session:
-            worn = await key_life.worn(session, days=days, uses=_WORN)
+            worn = await key_life.worn(session, DATA | FINGERPRINT, days=days, uses=_WORN)
         return await self._replace(worn)
 
     async def _replace(self, active: Sequence[ActiveKey]) -> list[Rotation]:
