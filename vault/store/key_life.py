@@ -38,8 +38,8 @@ async def worn(session: Session, purposes: Collection[Purpose], *, days: int, us
     """Give the active keys older than so many days (those that hash: twice as many), or with so many uses."""
     rows = await session.rows(
         "select k.id, k.merchant_id, k.purpose, k.created_at, u.reserved from vault.data_key k "
-        "join vault.key_usage u on u.key_id = k.id where k.state = 'active' and k.purpose = any($1) and (u.reserved >= $3 "
-        "or k.created_at < clock_timestamp() "
+        "join vault.key_usage u on u.key_id = k.id where k.state = 'active' and k.purpose = any($1) "
+        "and (u.reserved >= $3 or k.created_at < clock_timestamp() "
         "- make_interval(days => $2 * case k.purpose when 'fingerprint' then 2 else 1 end))",
         [purpose.value for purpose in purposes],
         days,
