@@ -34,6 +34,7 @@ from vault.errors import (
     Overloaded,
     RequestInvalid,
 )
+from vault.group_writer import GroupWriter
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
@@ -70,6 +71,7 @@ class Cards:
         self._keyring = keyring
         self._policy = policy
         self._opener = Opener(database, keyring)
+        self._storing = GroupWriter(database, new_cards.insert)
 
     async def store(self, caller: Caller, request: CardRequest) -> Kept:
         """Keep a card in the vault; the same card again gives the same id, with its expiry brought up to date.
@@ -109,8 +111,7 @@ class Cards:
         event = Event(
             EventType.CARD_STORED, caller.origin, caller.merchant_id, (card_id,), details={"storage": Storage.VAULT}
         )
-        async with self._database.session() as session:
-            done = await new_cards.insert(session, new, event, also_active=[prints[0].key_id])
+        done = await self._storing.write(new_cards.insertion(new, event, also_active=[prints[0].key_id]))
         if done.card is None:
             if not done.keys_active:
                 self._forget_keys(caller.merchant_id)

@@ -166,7 +166,7 @@ class Keeper:
             (plan.card_id, keepable.owner_id),
             details={"storage": storage},
         )
-        done = await new_cards.insert(transaction, new, event)
+        [done] = await new_cards.insert(transaction, [new_cards.insertion(new, event)])
         if done.card is None:
             self._keyring.forget(keepable.merchant_id, Purpose.CARD)
             raise PlanOutdated

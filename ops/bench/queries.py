@@ -20,7 +20,7 @@ from vault.cursors import DEFAULT_PAGE
 from vault.ids import Prefix, new_id
 from vault.store import cards, new_cards
 from vault.store.cards import Page
-from vault.store.new_cards import NewCard
+from vault.store.new_cards import NewCard, insertion
 from vault.stored_card import CardFace, SecretKind
 
 _TRIES: Final = 25
@@ -59,4 +59,5 @@ async def _storing(shop: Shop, number: int) -> Statement:
     secrets = {SecretKind.PAN: Envelope(key_id, bytes.fromhex(shop.envelope))}
     card = NewCard(shop.merchant_id, new_id(Prefix.CARD), f"asked-{number}", face, secrets)
     event = Event(EventType.CARD_STORED, Origin(ActorKind.CLIENT), shop.merchant_id, (card.id,))
-    return await statement_of(lambda session: new_cards.insert(session, card, event, also_active=[fingerprint_key_id]))
+    ready = insertion(card, event, also_active=[fingerprint_key_id])
+    return await statement_of(lambda session: new_cards.insert(session, [ready]))

@@ -3,7 +3,7 @@
 It refuses to know any statement. Invariant: a JSON column holds an object or nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -14,6 +14,20 @@ from vault.result import Result
 from vault.stored_card import BrandChoice, CardFace
 
 FACE_COLUMNS = "brand, masked, bin, last_four, expiry_month, expiry_year, fingerprint, fingerprint_key_id"
+
+
+def from_arrays(name: str, columns: Mapping[str, str], first: int = 1) -> str:
+    """Give the table of rows that come as one array for each column, the parameters `$first` and those behind it.
+
+    `columns` are names with types.
+    """
+    parameters = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), first))
+    return f"unnest({parameters}) as {name}({', '.join(columns)})"
+
+
+def as_arrays(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Give rows as one array for each column."""
+    return [list(values) for values in zip(*rows, strict=True)] or [[] for _ in columns]
 
 
 def keys_active(parameter: str) -> str:

@@ -6,7 +6,7 @@ has one live card for one number, by a unique index and not by looking first (de
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
@@ -14,29 +14,59 @@ from keys.keyring import Fingerprint
 from vault.audit.events import Event
 from vault.db import Session
 from vault.store.audit import encoded
-from vault.store.cards import Secrets, secret_arrays
-from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
+from vault.store.cards import Secrets
+from vault.store.columns import as_arrays, face_values, from_arrays, json_text
 from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus, StoredCard
 
-_INSERT = f"""
-with key as (
-    select {keys_active("$19::bytea[] || $23::bytea[]")} as active
+_CARD: Final = {
+    "merchant_id": "text",
+    "id": "text",
+    "buyer": "text",
+    "brand": "text",
+    "masked": "text",
+    "bin": "text",
+    "last_four": "text",
+    "expiry_month": "smallint",
+    "expiry_year": "smallint",
+    "fingerprint": "bytea",
+    "fingerprint_key_id": "bytea",
+    "issuing_country": "text",
+    "funding": "text",
+    "is_default": "boolean",
+    "network_transaction_id": "text",
+    "metadata": "jsonb",
+    "consent": "jsonb",
+    "selected_brand": "text",
+    "selected_region": "text",
+    "token_print": "bytea",
+    "token_print_key_id": "bytea",
+}
+_GIVEN: Final = _CARD | {"event_id": "text", "body": "bytea"}
+_SECRET: Final = {"id": "text", "kind": "text", "envelope": "bytea", "key_id": "bytea"}
+_KEY: Final = {"id": "text", "key_id": "bytea"}
+_COLUMNS: Final = ", ".join(_CARD)
+# Cards are inserted in the order of the index by which transactions wait for each other, so that no two can deadlock.
+_INSERT: Final = f"""
+with given as (
+    select * from {from_arrays("given", _GIVEN)}
+), retired as (
+    select id from {from_arrays("wanted", _KEY, len(_GIVEN) + 1)}
+    where not exists (select from vault.data_key k where k.id = wanted.key_id and k.state = 'active')
 ), ins as (
-    insert into vault.card (merchant_id, id, buyer, {FACE_COLUMNS}, issuing_country, funding, status, is_default,
-        network_transaction_id, metadata, consent, selected_brand, selected_region, token_print, token_print_key_id)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'ACTIVE', $14, $15, $16::jsonb, $17::jsonb,
-        $24, $25, $26, $27
-    from key where key.active
+    insert into vault.card ({_COLUMNS}, status) select {_COLUMNS}, 'ACTIVE' from given
+    where id not in (select id from retired) order by merchant_id, buyer, fingerprint
     on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
     returning id, created_at, updated_at
 ), sec as (
     insert into vault.card_secret (merchant_id, card_id, kind, envelope, key_id)
-    select $1, ins.id, s.kind, s.envelope, s.key_id
-    from ins, unnest($18::text[], $20::bytea[], $19::bytea[]) as s(kind, envelope, key_id)
+    select merchant_id, id, kind, envelope, key_id
+    from {from_arrays("sealed", _SECRET, len(_GIVEN) + len(_KEY) + 1)} join given using (id) join ins using (id)
 ), aud as (
-    insert into vault.audit_pending (event_id, merchant_id, body) select $21, $1, $22 from ins
+    insert into vault.audit_pending (event_id, merchant_id, body)
+    select event_id, merchant_id, body from given join ins using (id)
 )
-select key.active, ins.created_at, ins.updated_at, clock_timestamp() as read_at from key left join ins on true
+select id, id not in (select id from retired) as active, created_at, updated_at, clock_timestamp() as read_at
+from given left join ins using (id)
 """
 
 
@@ -67,15 +97,23 @@ class Inserted:
     keys_active: bool
 
 
-async def insert(session: Session, card: NewCard, event: Event, *, also_active: Sequence[bytes] = ()) -> Inserted:
-    """Insert a card with its secrets and its event in one statement, unless the buyer has it or a key is retired.
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """A card and its event, ready for the statement; the rows of what belongs to the card begin with its id."""
 
-    The keys are those of the secrets, and `also_active`: a number that was fingerprinted just now under a version that
-    has been retired since would make a second card of one that is known by the new version.
+    card: NewCard
+    values: tuple[Any, ...]
+    keys: list[tuple[str, bytes]]
+    secrets: list[tuple[str, str, bytes, bytes]]
+
+
+def insertion(card: NewCard, event: Event, *, also_active: Sequence[bytes] = ()) -> Insertion:
+    """Make a card ready to be inserted, unless a key is retired by then: one of its secrets', or one of `also_active`.
+
+    A number that was fingerprinted just now under a version that has been retired since would make a second card of one
+    that is known by the new version.
     """
-    kinds, envelopes, key_ids = secret_arrays(card.secrets)
-    row = await session.row(
-        _INSERT,
+    values = (
         card.merchant_id,
         card.id,
         card.buyer,
@@ -86,22 +124,36 @@ async def insert(session: Session, card: NewCard, event: Event, *, also_active: 
         card.network_transaction_id,
         json_text(card.metadata),
         json_text(card.consent),
-        kinds,
-        key_ids,
-        envelopes,
-        *encoded(event),
-        list(also_active),
         card.choice.brand,
         card.choice.region,
         card.token_print and card.token_print.value,
         card.token_print and card.token_print.key_id,
+        *encoded(event),
     )
-    assert row is not None  # noqa: S101 - a select without a table gives one row
-    return Inserted(_inserted(card, row) if row["created_at"] else None, row["active"])
+    secrets = [(card.id, kind.value, each.data, each.key_id) for kind, each in card.secrets.items()]
+    keys = {each.key_id for each in card.secrets.values()} | set(also_active)
+    return Insertion(card, values, [(card.id, key_id) for key_id in keys], secrets)
 
 
-def _inserted(card: NewCard, row: asyncpg.Record) -> StoredCard:
-    return StoredCard(
+async def insert(session: Session, insertions: Sequence[Insertion]) -> list[Inserted]:
+    """Insert cards with their secrets and events in one statement, but none that its buyer has or whose key is retired.
+
+    One decides nothing for the others; of two that are the same, one is inserted.
+    """
+    rows = await session.rows(
+        _INSERT,
+        *as_arrays(_GIVEN, [each.values for each in insertions]),
+        *as_arrays(_KEY, [key for each in insertions for key in each.keys]),
+        *as_arrays(_SECRET, [secret for each in insertions for secret in each.secrets]),
+    )
+    found = {row["id"]: row for row in rows}
+    return [_inserted(each.card, found[each.card.id]) for each in insertions]
+
+
+def _inserted(card: NewCard, row: asyncpg.Record) -> Inserted:
+    if row["created_at"] is None:
+        return Inserted(None, row["active"])
+    stored = StoredCard(
         merchant_id=card.merchant_id,
         id=card.id,
         buyer=card.buyer,
@@ -118,3 +170,4 @@ def _inserted(card: NewCard, row: asyncpg.Record) -> StoredCard:
         choice=card.choice,
         secrets={kind: envelope.data for kind, envelope in card.secrets.items()},
     )
+    return Inserted(stored, keys_active=True)
