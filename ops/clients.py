@@ -7,11 +7,16 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from ops.operating import onboarding_on
 from ops.refusal import Refused
 from vault.api_secret import ApiSecret
+from vault.approval import Operation
+from vault.approvals import DualControl
 from vault.auth import Scope
+from vault.db import Database
 from vault.errors import NotFound
 from vault.onboarding import NewClient, Onboarding
+from vault.settings import Settings
 from vault.store.merchants import ClientRow
 
 _Result = TypeVar("_Result")
@@ -51,9 +56,26 @@ def client_record(client: ClientRow) -> dict[str, Any]:
     }
 
 
-async def create_client(onboarding: Onboarding, new: NewClient) -> tuple[ClientRow, ApiSecret]:
-    """Make a client; raises `Refused` when there is no such merchant."""
-    return await _found(onboarding.create_client(new), "no merchant has this id: see cardvault merchants list")
+async def create_client(
+    settings: Settings, database: Database, control: DualControl, new: NewClient
+) -> tuple[ClientRow, ApiSecret]:
+    """Make a client, with approval where it may do more than its merchant's others.
+
+    Raises `Refused` when there is no such merchant, `ApprovalNeeded` or `ApprovalRefused`.
+    """
+    onboarding = await onboarding_on(settings, database)
+    if not await _found(onboarding.widens(new), "no merchant has this id: see cardvault merchants list"):
+        return await onboarding.create_client(new)
+    parameters = {
+        "merchant": new.merchant_id,
+        "name": new.name,
+        "scopes": " ".join(sorted(new.scopes)),
+        "cidrs": " ".join(new.cidrs),
+        "expiresAt": _text(new.expires_at),
+    }
+    return await control.guarded(
+        Operation.CLIENT_WIDEN, parameters, lambda permit: onboarding.create_client(new, permit)
+    )
 
 
 async def rotate_client(onboarding: Onboarding, client_id: str, overlap_seconds: float) -> ApiSecret:

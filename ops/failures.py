@@ -22,6 +22,8 @@ from ops.embedded_errors import EmbeddedError
 from ops.refusal import Refused
 from ops.sandbox.config import ProductionRefused
 from ops.sandbox.signing import KeyUnusable
+from vault.approval_policy import PolicyInvalid
+from vault.approvals import ApprovalNeeded, ApprovalRefused
 from vault.db import StatementFailed
 from vault.errors import DatabaseUnavailable, VaultError
 from vault.gateway.errors import CredentialsInvalid, KeyFormatInvalid
@@ -40,6 +42,9 @@ FORESEEN: tuple[type[Exception], ...] = (
     OnboardingInvalid,
     KeyFormatInvalid,
     CredentialsInvalid,
+    ApprovalNeeded,
+    ApprovalRefused,
+    PolicyInvalid,
     EmbeddedError,
     ProductionRefused,
     KeyUnusable,
@@ -53,6 +58,11 @@ _OTHER_KEYSTORE = (
 _SCHEMA_STATES = frozenset({"3F000", "42P01", "42703", "42883"})
 _SERVERS_URL = "CARDVAULT_DATABASE_URL"
 _RIGHTS_STATE = "42501"
+
+
+def waits(error: Exception) -> bool:
+    """Tell whether a command only waits for others, so that repeating it will succeed."""
+    return isinstance(error, ApprovalNeeded)
 
 
 @singledispatch

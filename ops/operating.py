@@ -10,10 +10,14 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from keys.keyring import Keyring
+from ops.operator_keys import open_operator_key
 from vault import custody
+from vault.approval_policy import read_policy
+from vault.approvals import DualControl
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.gateway.client import GatewayClient
@@ -47,13 +51,25 @@ async def operators_database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
+def control_of(settings: Settings, database: Database) -> DualControl:
+    """Give the dual control of the settings' policy, with the operator's own key opened when it is needed."""
+    policy = read_policy(settings.approval_policy_file)
+    signer = partial(open_operator_key, settings)
+    return DualControl(database, policy, settings.environment, signer, operator_origin())
+
+
 @asynccontextmanager
 async def onboarding_of(settings: Settings) -> AsyncIterator[Onboarding]:
     """Open database and keys, and give the service that changes merchants and clients."""
     async with operators_database(settings) as database:
-        roots = await custody.open_roots(settings, database)
-        keyring = Keyring(roots, KeyStore(database), settings.environment)
-        yield Onboarding(settings, database, roots, keyring, operator_origin())
+        yield await onboarding_on(settings, database)
+
+
+async def onboarding_on(settings: Settings, database: Database) -> Onboarding:
+    """Open the keys, and give the service that changes merchants and clients of a database."""
+    roots = await custody.open_roots(settings, database)
+    keyring = Keyring(roots, KeyStore(database), settings.environment)
+    return Onboarding(settings, database, roots, keyring, operator_origin())
 
 
 def _settings() -> Settings:
@@ -71,6 +87,11 @@ def with_database(work: Callable[[Settings, Database], Awaitable[_Result]]) -> _
             return await work(settings, database)
 
     return asyncio.run(run(_settings()))
+
+
+def with_control(work: Callable[[Settings, Database, DualControl], Awaitable[_Result]]) -> _Result:
+    """Run an operator's work that may need others' approval."""
+    return with_database(lambda settings, database: work(settings, database, control_of(settings, database)))
 
 
 def with_onboarding(work: Callable[[Onboarding], Awaitable[_Result]]) -> _Result:

@@ -230,6 +230,7 @@ def _variables(folder: Folder, addresses: Addresses) -> dict[str, str]:
         "ADMIN_DATABASE_URL": addresses.superuser,
         "SEAL": f"local:{folder.keystore}",
         "SEAL_PASSPHRASE_FILE": str(folder.passphrase),
+        "APPROVAL_POLICY_FILE": str(folder.approval_policy),
         "GATEWAY_URL": addresses.sandbox,
         "PUBLIC_URL": addresses.server,
         "LOG_FORMAT": "json",

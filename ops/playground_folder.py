@@ -68,6 +68,11 @@ class Folder:
         return self.root / "passphrase"
 
     @property
+    def approval_policy(self) -> Path:
+        """The policy of approvals, which is empty: whoever plays here plays alone."""
+        return self.root / "approvals.toml"
+
+    @property
     def merchant_key(self) -> Path:
         """The merchant's private key for the gateway."""
         return self.root / "merchant.pem"
@@ -91,6 +96,8 @@ class Folder:
             folder.mkdir(mode=0o700, exist_ok=True)
         if not self.passphrase.exists():
             write_private(self.passphrase, secrets.token_urlsafe(_PASSPHRASE_BYTES))
+        if not self.approval_policy.exists():
+            write_private(self.approval_policy, "")
 
 
 @dataclass(frozen=True, slots=True)

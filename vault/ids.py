@@ -42,6 +42,8 @@ class Prefix(StrEnum):
     VAULTING = "vlt"
     KEY = "key"
     CURSOR = "cur"
+    OPERATOR = "opr"
+    APPROVAL = "apr"
     WEBHOOK_ENDPOINT = "whe"
     WEBHOOK_SECRET = "whs"  # noqa: S105 - a prefix, not a secret
 

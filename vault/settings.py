@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     admin_database_url: DatabaseUrl | None = Field(None, description="the same, for a role that may migrate")
     seal: Annotated[str, AfterValidator(setting_kinds.seal)] = Field(description="local:/path/to/keystore")
     seal_passphrase_file: Path = Field(description="the path of a file that holds the keystore's passphrase")
+    approval_policy_file: Path | None = Field(None, description="the path of a policy of approvals in TOML")
+    operator_key_file: Path | None = Field(None, description="the path of the operator's own key file")
+    operator_passphrase_file: Path | None = Field(None, description="the path of a file with that key's passphrase")
     gateway_url: Annotated[str, AfterValidator(setting_kinds.gateway_url)] = Field(
         description="https://host of the payment gateway"
     )

@@ -1,7 +1,8 @@
 """The `cardvault` command: the groups put together, and the one place where failures become exit codes.
 
 It refuses to know what commands do. Invariants: a failure that can be explained is one clear message on standard error
-and exit code 1, wrong usage is 2, and no traceback is ever shown; nothing heavy is imported before a command runs.
+and exit code 1, or 3 where it waits for others, wrong usage is 2, and no traceback is ever shown; nothing heavy is
+imported before a command runs.
 """
 
 import gc
@@ -11,18 +12,26 @@ from types import TracebackType
 
 import click
 
+from ops.cli.approvals import approvals
 from ops.cli.clients import clients
 from ops.cli.database import db
 from ops.cli.doctor import doctor
 from ops.cli.keys import keys
 from ops.cli.merchants import merchants
+from ops.cli.operators import operators
 from ops.cli.playground import demo, dev
 from ops.cli.sandbox import sandbox
 from ops.cli.serving import serve, worker
 
-_FAILED = 1
+_WAITS = 3
 # What a command imports stays: looking for garbage among it as often as usual takes a quarter of its start.
 _COLLECTOR_ROUNDS = (50_000, 20, 50)
+
+
+class _Waiting(click.ClickException):
+    """A command that others have to approve first."""
+
+    exit_code = _WAITS
 
 
 class _Commands(click.Group):
@@ -35,7 +44,7 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except _foreseen() as error:
-            raise click.ClickException(_explained(error)) from None
+            raise _failure(error) from None
 
 
 def _foreseen() -> tuple[type[Exception], ...]:
@@ -45,10 +54,10 @@ def _foreseen() -> tuple[type[Exception], ...]:
     return FORESEEN
 
 
-def _explained(error: Exception) -> str:
-    from ops.failures import explained
+def _failure(error: Exception) -> click.ClickException:
+    from ops.failures import explained, waits
 
-    return explained(error)
+    return (_Waiting if waits(error) else click.ClickException)(explained(error))
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, _traceback: TracebackType | None) -> None:
@@ -66,7 +75,7 @@ def main() -> None:
     """Cardvault: store cards, make the payments, never give a card number back.
 
     Settings come from CARDVAULT_* environment variables. Exit codes: 0 done, 1 refused or failed (one message on
-    standard error says why), 2 wrong usage.
+    standard error says why), 2 wrong usage, 3 not done yet: others have to approve it first.
     """
     gc.set_threshold(*_COLLECTOR_ROUNDS)
     sys.excepthook = _uncaught
@@ -75,5 +84,5 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without ticks gets question marks, not a failure
 
 
-for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients, doctor):
+for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients, operators, approvals, doctor):
     main.add_command(_command)

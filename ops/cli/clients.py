@@ -30,12 +30,12 @@ def clients() -> None:
 def create(merchant_id: str, name: str, scopes: tuple[str, ...], **rest: Any) -> None:
     """Make an API client and print its API key, once."""
     from ops.clients import client_record, create_client, every_scope, moment
-    from ops.operating import with_onboarding
+    from ops.operating import with_control
     from vault.onboarding import NewClient
 
     wanted = every_scope() if rest["all_scopes"] else scopes
     new = NewClient(merchant_id, name, wanted, rest["cidrs"], moment(rest["expires_at"]))
-    client, secret = with_onboarding(lambda onboarding: create_client(onboarding, new))
+    client, secret = with_control(lambda settings, database, control: create_client(settings, database, control, new))
     show_record(client_record(client) | {"apiKey": secret.reveal()}, as_json=rest["as_json"])
     remark(_ONCE)
 

@@ -12,6 +12,7 @@ REVEALS = {
     "keys/fingerprint.py:_keyed",
     "keys/fingerprint.py:subkey",
     "keys/keyring.py:Keyring.fingerprints",
+    "keys/operatorkey.py:OperatorKey.__init__",
     "keys/rootkey.py:key_material",
     "keys/seals/keystore.py:Passphrase.__init__",
     "keys/seals/keystore.py:Stretch.key_from",

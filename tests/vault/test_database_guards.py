@@ -7,7 +7,14 @@ import asyncpg
 import pytest
 
 # They add their tables to the metadata.
-from vault import mandate_table, movement_table, tables, vaulting_table, webhook_tables  # noqa: F401
+from vault import (  # noqa: F401
+    approval_tables,
+    mandate_table,
+    movement_table,
+    tables,
+    vaulting_table,
+    webhook_tables,
+)
 from vault.db import Database, StatementFailed
 from vault.migrations.guards import GRANTS
 from vault.roles import APP, OPERATOR
@@ -36,6 +43,7 @@ def test_every_column_says_what_it_holds() -> None:
 
 def test_every_primary_key_of_merchant_data_starts_with_the_merchant() -> None:
     own = {"root_key", "root_wrap", "data_key", "key_usage", "merchant", "api_client", "api_secret", "audit_pending"}
+    own |= {"operator", "approval_request", "approval"}
     for table in TABLES:
         if table.name not in own:
             assert next(iter(table.primary_key)).name == "merchant_id", table.name
@@ -144,11 +152,18 @@ FORBIDDEN_FOR = {
         "update vault.merchant set name = 'x'",
         "insert into vault.root_key (id) values ('')",
         "update vault.data_key set state = 'x'",
+        "select * from vault.operator",
+        "insert into vault.approval_request (id) values ('')",
     ],
     OPERATOR: [
         "select * from vault.card_secret",
         "select * from vault.payment_secret",
         "update vault.card set buyer = 'x'",
+        "update vault.operator set person = 'x'",
+        "delete from vault.operator",
+        "update vault.approval_request set parameters = '{}'",
+        "update vault.approval set verb = 'approve'",
+        "delete from vault.approval",
     ],
 }
 

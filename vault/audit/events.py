@@ -62,6 +62,12 @@ class EventType(StrEnum):
     DATA_KEY_DESTROYED = "key.data_destroyed"
     DESTRUCTION_SCHEDULED = "key.destruction_scheduled"
     DESTRUCTION_UNDONE = "key.destruction_undone"
+    OPERATOR_CREATED = "operator.created"
+    OPERATOR_REVOKED = "operator.revoked"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_GIVEN = "approval.given"
+    APPROVAL_DENIED = "approval.denied"
+    APPROVAL_EXECUTED = "approval.executed"
 
 
 class ActorKind(StrEnum):
@@ -84,6 +90,7 @@ class Outcome(StrEnum):
 
 DETAILS = frozenset(
     {
+        "approvers",
         "cards",
         "created",
         "credential",
@@ -97,6 +104,7 @@ DETAILS = frozenset(
         "not_sent",
         "operation",
         "payments",
+        "person",
         "pointers",
         "purpose",
         "recurring_type",

@@ -11,7 +11,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 # They add their tables to the metadata.
-from vault import mandate_table, movement_table, offer_table, vaulting_table, webhook_tables  # noqa: F401
+from vault import (  # noqa: F401
+    approval_tables,
+    mandate_table,
+    movement_table,
+    offer_table,
+    vaulting_table,
+    webhook_tables,
+)
 from vault.schema import SCHEMA, metadata
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks

@@ -52,15 +52,18 @@ class Desk:
 
 
 def desk_at(folder: Path, database_url: str) -> Desk:
-    """Make the environment of a development installation whose keys are in a folder."""
+    """Make the environment of a development installation whose keys are in a folder; nothing needs approval there."""
     passphrase = folder / "passphrase"
     passphrase.write_text(PASSPHRASE)
     passphrase.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    policy = folder / "approvals.toml"
+    policy.write_text("")
     values = {
         "ENVIRONMENT": "development",
         "DATABASE_URL": database_url,
         "SEAL": f"local:{folder / 'keystore.json'}",
         "SEAL_PASSPHRASE_FILE": str(passphrase),
+        "APPROVAL_POLICY_FILE": str(policy),
         "GATEWAY_URL": "http://127.0.0.1:9",
         "PUBLIC_URL": "http://127.0.0.1:8080",
     }

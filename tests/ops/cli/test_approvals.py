@@ -1,0 +1,154 @@
+"""Dual control as operators meet it: each with a key file, from the request to the execution."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keys.seals import keystore
+from ops import operator_keys
+from tests.installation import PASSPHRASE
+from tests.ops.cli.commands import Desk
+
+# One stretching takes a tenth of a second and is tested in tests/keys; here it is the cheapest there is.
+_WIDER = ("--scope", "audit:read")
+
+
+@pytest.fixture(autouse=True)
+def quick_stretching(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keystore, "_MEMORY_KIB", range(64, 1_048_577))
+    monkeypatch.setattr(keystore, "_TIME", range(1, 11))
+
+
+@pytest.fixture
+def guarded(bare_desk: Desk) -> Desk:
+    """A desk under the policy that comes with the product."""
+    return replace(bare_desk, env={**bare_desk.env, "CARDVAULT_APPROVAL_POLICY_FILE": ""})
+
+
+def seat(desk: Desk, person: str) -> Desk:
+    """The same desk with one person at it."""
+    values = {"OPERATOR_KEY_FILE": desk.folder / f"{person}.key", "OPERATOR_PASSPHRASE_FILE": desk.folder / person}
+    (desk.folder / person).write_text(f"{PASSPHRASE} of {person}\n")
+    return replace(desk, env={**desk.env, **{f"CARDVAULT_{name}": str(path) for name, path in values.items()}})
+
+
+def creation(desk: Desk, person: str) -> tuple[str, ...]:
+    files = ("--key-file", str(desk.folder / f"{person}.key"), "--passphrase-file", str(desk.folder / person))
+    return ("operators", "create", "--person", person, *files)
+
+
+def enrolled(desk: Desk, person: str) -> Desk:
+    sitting = seat(desk, person)
+    sitting.data(*creation(desk, person))
+    return sitting
+
+
+def waits(desk: Desk, *arguments: str) -> str:
+    """Run what has to wait for approval, and give the request's id."""
+    result = desk.run(*arguments)
+    assert (result.exit_code, result.stdout) == (3, ""), result.output
+    [line] = [line for line in result.stderr.splitlines() if "approvals approve" in line]
+    return line.split()[-1]
+
+
+def test_a_third_operator_needs_the_approval_of_another(guarded: Desk) -> None:
+    alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
+    seat(guarded, "carol")
+    request = waits(alice, *creation(guarded, "carol"))
+    assert [each["approvalId"] for each in alice.data("approvals", "list")] == [request]
+    shown = bob.data("approvals", "show", request)
+    assert (shown["operation"], shown["parameters"]["person"], shown["requester"]) == (
+        "operators.create",
+        "carol",
+        "alice",
+    )
+    assert "nobody approves what the same person asked for" in alice.refusal("approvals", "approve", request)
+    assert waits(alice, *creation(guarded, "carol")) == request
+    approved = bob.data("approvals", "approve", request)
+    assert (approved["state"], approved["approvedBy"], approved["digest"]) == ("APPROVED", ["bob"], shown["digest"])
+    made = alice.data(*creation(guarded, "carol"))
+    assert made["publicKey"] == shown["parameters"]["publicKey"]
+    assert [each["person"] for each in alice.data("operators", "list")] == ["alice", "bob", "carol"]
+    assert alice.data("approvals", "list") == []
+    assert [each["state"] for each in alice.data("approvals", "list", "--all")] == ["EXECUTED"]
+
+
+def test_a_denied_request_is_over(guarded: Desk) -> None:
+    alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
+    seat(guarded, "carol")
+    request = waits(alice, *creation(guarded, "carol"))
+    assert bob.data("approvals", "deny", request)["deniedBy"] == ["bob"]
+    assert "was denied" in bob.refusal("approvals", "approve", request)
+    assert alice.data("approvals", "list") == []
+    assert waits(alice, *creation(guarded, "carol")) != request
+
+
+def test_a_revoked_operator_has_no_say(guarded: Desk) -> None:
+    alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
+    ids = {each["person"]: each["operatorId"] for each in alice.data("operators", "list")}
+    assert alice.data("operators", "revoke", ids["bob"])["revokedNow"]
+    assert not alice.data("operators", "revoke", ids["bob"])["revokedNow"]
+    assert "no operator's, or was revoked" in bob.refusal("approvals", "deny", "apr_any")
+    assert "no operator has this id" in alice.refusal("operators", "revoke", "opr_nobody")
+    assert [each["status"] for each in alice.data("operators", "list")] == ["ACTIVE", "REVOKED"]
+
+
+def test_a_wider_client_needs_approval_and_a_first_one_does_not(desk: Desk, merchant_id: str, guarded: Desk) -> None:
+    start = ("clients", "create", "--merchant", merchant_id, "--name", "app")
+    guarded.data(*start, "--scope", "cards:read", "--scope", "cards:write")
+    guarded.data(*start, "--scope", "cards:read")
+    assert "CARDVAULT_OPERATOR_KEY_FILE" in guarded.refusal(*start, *_WIDER)
+    alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
+    assert "cards:read, cards:write" in alice.refusal(*start, "--scope", "cards:everything")
+    assert "no merchant has this id" in alice.refusal(
+        "clients", "create", "--merchant", "mer_x", "--name", "a", *_WIDER
+    )
+    request = waits(alice, *start, *_WIDER)
+    bob.data("approvals", "approve", request)
+    assert waits(alice, *start, *_WIDER, "--scope", "mit:write") != request
+    assert alice.data(*start, *_WIDER)["scopes"] == ["audit:read"]
+    alice.data(*start, *_WIDER)
+
+
+def test_a_wrong_passphrase_opens_no_key(guarded: Desk) -> None:
+    alice = enrolled(guarded, "alice")
+    alice.file("alice", "another passphrase altogether")
+    assert "the passphrase does not open" in alice.refusal("approvals", "approve", "apr_any")
+    assert "the passphrase does not open" in alice.refusal(*creation(guarded, "alice"))
+
+
+def test_a_weak_passphrase_makes_no_key(guarded: Desk) -> None:
+    guarded.file("alice", "short")
+    assert "12 to 1024 characters" in guarded.refusal(*creation(guarded, "alice"))
+    assert not (guarded.folder / "alice.key").exists()
+
+
+def test_without_a_file_the_terminal_asks_for_the_passphrase(guarded: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = creation(guarded, "alice")[:-2]
+    assert "no terminal" in guarded.refusal(*create)
+    typed = iter([PASSPHRASE, PASSPHRASE + "!", PASSPHRASE, PASSPHRASE])
+    monkeypatch.setattr(operator_keys, "_at_a_terminal", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda _question: next(typed))
+    assert "differ" in guarded.refusal(*create)
+    assert json.loads(guarded.run(*create, "--json").stdout)["person"] == "alice"
+
+
+@pytest.mark.parametrize("text", ["approvals = 1", "[approvals]\n'keys.destory' = 1"])
+def test_a_policy_that_is_not_understood_stops_what_it_governs(bare_desk: Desk, text: str) -> None:
+    Path(bare_desk.env["CARDVAULT_APPROVAL_POLICY_FILE"]).write_text(text)
+    assert "in the approval policy" in bare_desk.refusal("operators", "list")
+
+
+def test_an_unknown_request_is_said_to_be(guarded: Desk) -> None:
+    alice = enrolled(guarded, "alice")
+    for command in ("show", "approve", "deny"):
+        assert "no request for approval has this id" in alice.refusal("approvals", command, "apr_any")
+
+
+def test_lists_are_readable_without_json(guarded: Desk) -> None:
+    alice: Any = enrolled(guarded, "alice")
+    assert alice.run("operators", "list").output.splitlines()[1].split()[1:3] == ["alice", "ACTIVE"]
+    assert alice.run("approvals", "list").output.split()[:2] == ["approvalId", "operation"]
