@@ -170,14 +170,15 @@ class DualControl:
     ) -> str:
         event = _event(EventType.APPROVAL_REQUESTED, _signed_by(self._origin, me), "", _about(operation))
         async with self._database.transaction() as transaction:
+            expires_at = await approvals.now(transaction) + LIFETIME
             request = Request(
-                id=new_id(Prefix.APPROVAL),
-                environment=self._environment,
-                operation=operation,
-                parameters=parameters,
-                requester=me.id,
-                expires_at=await approvals.now(transaction) + LIFETIME,
-                nonce=os.urandom(_NONCE_BYTES),
+                new_id(Prefix.APPROVAL),
+                self._environment,
+                operation,
+                parameters,
+                me.id,
+                expires_at,
+                os.urandom(_NONCE_BYTES),
             )
             signature = key.sign(request.statement(Verb.REQUEST))
             await approvals.insert_request(transaction, request, signature, event.about(request.id))
