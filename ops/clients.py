@@ -15,7 +15,7 @@ from vault.approvals import DualControl
 from vault.auth import Scope
 from vault.db import Database
 from vault.errors import NotFound
-from vault.onboarding import NewClient, Onboarding
+from vault.onboarding import NewClient, Onboarding, widens
 from vault.settings import Settings
 from vault.store.merchants import ClientRow
 
@@ -63,9 +63,12 @@ async def create_client(
 
     Raises `Refused` when there is no such merchant, `ApprovalNeeded` or `ApprovalRefused`.
     """
-    onboarding = await onboarding_on(settings, database)
-    if not await _found(onboarding.widens(new), "no merchant has this id: see cardvault merchants list"):
-        return await onboarding.create_client(new)
+
+    async def work(database: Database) -> tuple[ClientRow, ApiSecret]:
+        return await (await onboarding_on(settings, database)).create_client(new)
+
+    if not await _found(widens(database, new), "no merchant has this id: see cardvault merchants list"):
+        return await work(database)
     parameters = {
         "merchant": new.merchant_id,
         "name": new.name,
@@ -73,9 +76,7 @@ async def create_client(
         "cidrs": " ".join(new.cidrs),
         "expiresAt": _text(new.expires_at),
     }
-    return await control.guarded(
-        Operation.CLIENT_WIDEN, parameters, lambda permit: onboarding.create_client(new, permit)
-    )
+    return await control.guarded(Operation.CLIENT_WIDEN, parameters, work)
 
 
 async def rotate_client(onboarding: Onboarding, client_id: str, overlap_seconds: float) -> ApiSecret:

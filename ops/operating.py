@@ -8,7 +8,7 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 from keys.keyring import Keyring
 from ops.operator_keys import open_operator_key
 from vault import custody
+from vault.approval import Operation, Parameter
 from vault.approval_policy import read_policy
 from vault.approvals import DualControl
 from vault.audit.events import ActorKind, Origin
@@ -92,6 +93,17 @@ def with_database(work: Callable[[Settings, Database], Awaitable[_Result]]) -> _
 def with_control(work: Callable[[Settings, Database, DualControl], Awaitable[_Result]]) -> _Result:
     """Run an operator's work that may need others' approval."""
     return with_database(lambda settings, database: work(settings, database, control_of(settings, database)))
+
+
+def under_control(
+    operation: Operation, parameters: Mapping[str, Parameter], work: Callable[[Settings, Database], Awaitable[_Result]]
+) -> _Result:
+    """Run an operator's work that others may have to approve; the first transaction that it commits consumes that."""
+
+    async def run(settings: Settings, _database: Database, control: DualControl) -> _Result:
+        return await control.guarded(operation, parameters, lambda database: work(settings, database))
+
+    return with_control(run)
 
 
 def with_onboarding(work: Callable[[Onboarding], Awaitable[_Result]]) -> _Result:

@@ -60,39 +60,26 @@ class ApprovalNeeded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Approved:
-    """The request on which a permit rests, as it was when the permit was given."""
+class _Permit:
+    """Leave to carry out an approved request, as it was when it was found approved."""
 
     request: Request
     needed: int
     origin: Origin
 
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """Leave to carry out one operation, to be spent in the transaction that does so; `FREE` where none is needed."""
-
-    approved: _Approved | None = None
-
     async def spend(self, transaction: Transaction) -> None:
         """Judge the approval again, with everything held that could change it, and consume it.
 
-        Raises `ApprovalRefused`, upon which the transaction must not go on.
+        Raises `ApprovalRefused`.
         """
-        if self.approved is None:
-            return
-        request = self.approved.request
-        case = await approvals.case(transaction, request.id, request.environment, lock=True)
-        if case is None or case.request.digest() != request.digest():
+        case = await approvals.case(transaction, self.request.id, self.request.environment, lock=True)
+        if case is None or case.request.digest() != self.request.digest():
             raise ApprovalRefused("altered", _CHANGED)
-        if (state := case.state(self.approved.needed)) is not State.APPROVED:
+        if (state := case.state(self.needed)) is not State.APPROVED:
             raise ApprovalRefused(state.lower(), _CLOSED.get(state, _CHANGED))
-        details = {"operation": request.operation.value, "approvers": " ".join(sorted(case.approvers()))}
-        event = _event(EventType.APPROVAL_EXECUTED, self.approved.origin, request.id, details)
-        await approvals.consume(transaction, request.id, event)
-
-
-FREE: Final = Permit()
+        details = {"operation": self.request.operation.value, "approvers": " ".join(sorted(case.approvers()))}
+        event = _event(EventType.APPROVAL_EXECUTED, self.origin, self.request.id, details)
+        await approvals.consume(transaction, self.request.id, event)
 
 
 class DualControl:
@@ -106,17 +93,21 @@ class DualControl:
         self._origin = origin
 
     async def guarded(
-        self, operation: Operation, parameters: Mapping[str, Parameter], work: Callable[[Permit], Awaitable[_Result]]
+        self, operation: Operation, parameters: Mapping[str, Parameter], work: Callable[[Database], Awaitable[_Result]]
     ) -> _Result:
-        """Carry out an operation once its policy is met; `work` spends the permit in its transaction.
+        """Carry out an operation once its policy is met; the first transaction that it commits consumes the approval.
 
-        Raises `ApprovalNeeded`, having asked for approval unless that was done before, or `ApprovalRefused`.
+        `work` gets the database on which that is so. Raises `ApprovalNeeded`, having asked for approval unless that was
+        done before, or `ApprovalRefused`.
         """
-        permit = await self._permit(operation, parameters)
+        needed = self.policy.needed(operation)
+        if not needed:
+            return await work(self._database)
+        permit = await self._permit(operation, parameters, needed)
         try:
-            return await work(permit)
+            return await work(self._database.beginning_with(permit.spend))
         except ApprovalRefused as refusal:
-            await self._record_refusal(permit.approved.request.id if permit.approved else "", refusal, operation)
+            await self._record_refusal(permit.request.id, refusal, operation)
             raise
 
     async def decide(self, request_id: str, verb: Verb) -> Case:
@@ -151,15 +142,12 @@ class DualControl:
         """Judge a request by the policy."""
         return case.state(self.policy.needed(case.request.operation))
 
-    async def _permit(self, operation: Operation, parameters: Mapping[str, Parameter]) -> Permit:
-        needed = self.policy.needed(operation)
-        if not needed:
-            return FREE
+    async def _permit(self, operation: Operation, parameters: Mapping[str, Parameter], needed: int) -> _Permit:
         me, key = await self._me("", operation)
         asked = [each for each in await self.cases(everything=False) if _is_about(each, me, operation, parameters)]
         approved = [each.request for each in asked if each.state(needed) is State.APPROVED]
         if approved:
-            return Permit(_Approved(approved[0], needed, _signed_by(self._origin, me)))
+            return _Permit(approved[0], needed, _signed_by(self._origin, me))
         pending = [each for each in asked if each.state(needed) is State.PENDING]
         if pending:
             raise ApprovalNeeded(pending[0].request.id, operation, needed - len(pending[0].approvers()))

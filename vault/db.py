@@ -6,10 +6,11 @@ SQL state and a constraint, never a parameter or a driver's message, both of whi
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
+from copy import copy
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import orjson
@@ -87,6 +88,9 @@ class Transaction(Session):
     __slots__ = ()
 
 
+First: TypeAlias = Callable[[Transaction], Awaitable[None]]
+
+
 class _Borrowing:
     """A connection for one block: taken, given back whatever happens, its failures translated.
 
@@ -130,6 +134,7 @@ class Database:
         if role:
             self._settings["role"] = role
         self._pool = Pool(self._connect, size=pool_size, patience=pool_timeout)
+        self._first: First | None = None
 
     async def close(self) -> None:
         """Close every connection, once those in use were given back or after waiting for them in vain."""
@@ -144,7 +149,17 @@ class Database:
         """Open a transaction that commits when the block ends; an error, also one of the caller's, rolls it back."""
         borrowed = self.session()
         async with borrowed, borrowed.driver.transaction():
-            yield Transaction(borrowed.driver)
+            transaction = Transaction(borrowed.driver)
+            if self._first is not None:
+                await self._first(transaction)
+            yield transaction
+        self._first = None
+
+    def beginning_with(self, first: First) -> "Database":
+        """Give this database, on the same pool, with something that belongs to its next transaction that commits."""
+        same = copy(self)
+        same._first = first  # noqa: SLF001 - it is one of this class
+        return same
 
     async def _connect(self) -> Driver:
         async with asyncio.timeout(_CONNECT_SECONDS):

@@ -12,7 +12,6 @@ from ipaddress import ip_network
 from keys.keyring import Fingerprint, Keyring, Label
 from keys.rootkey import RootKey
 from vault.api_secret import ApiSecret
-from vault.approvals import FREE, Permit
 from vault.audit.events import Event, EventType, Origin
 from vault.auth import Scope
 from vault.custody import INSTALLATION, create_merchant_keys
@@ -115,19 +114,7 @@ class Onboarding:
         if not replaced:
             raise Conflict("The merchant's gateway keys were changed meanwhile: look at them and try again.")
 
-    async def widens(self, new: NewClient) -> bool:
-        """Tell whether a client could do more than its merchant's live ones; the first one of all widens nothing.
-
-        Raises `OnboardingInvalid` or `NotFound` for a client that cannot be made (controls.md ACC-3).
-        """
-        await self.merchant(new.merchant_id)
-        _check_client(new)
-        present = await self.clients(new.merchant_id)
-        now = datetime.now().astimezone()
-        live = [one for one in present if one.revoked_at is None and (one.expires_at is None or one.expires_at > now)]
-        return bool(present) and not {scope for one in live for scope in one.scopes}.issuperset(new.scopes)
-
-    async def create_client(self, new: NewClient, permit: Permit = FREE) -> tuple[ClientRow, ApiSecret]:
+    async def create_client(self, new: NewClient) -> tuple[ClientRow, ApiSecret]:
         """Make an API client; gives it with its secret, which cannot be had again."""
         await self.merchant(new.merchant_id)
         _check_client(new)
@@ -151,7 +138,6 @@ class Onboarding:
             details={"scopes": " ".join(client.scopes)},
         )
         async with self._database.transaction() as transaction:
-            await permit.spend(transaction)
             await merchants.insert_client(transaction, client, digest, event)
         return client, secret
 
@@ -199,3 +185,18 @@ def _check_client(new: NewClient) -> None:
             ip_network(cidr)
     except ValueError:
         raise OnboardingInvalid("an address range is written as CIDR, such as 10.0.0.0/8") from None
+
+
+async def widens(database: Database, new: NewClient) -> bool:
+    """Tell whether a client could do more than its merchant's live ones; the first one of all widens nothing.
+
+    Raises `OnboardingInvalid` or `NotFound` for a client that cannot be made (controls.md ACC-3).
+    """
+    _check_client(new)
+    async with database.session() as session:
+        if await merchants.find(session, new.merchant_id) is None:
+            raise NotFound
+        present = await merchants.clients(session, new.merchant_id)
+    now = datetime.now().astimezone()
+    live = [one for one in present if one.revoked_at is None and (one.expires_at is None or one.expires_at > now)]
+    return bool(present) and not {scope for one in live for scope in one.scopes}.issuperset(new.scopes)

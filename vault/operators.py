@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vault.approval import Operation, Operator
-from vault.approvals import FREE, ApprovalRefused, DualControl, Permit
+from vault.approvals import ApprovalRefused, DualControl
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database
 from vault.errors import Conflict, NotFound
@@ -47,10 +47,10 @@ class Operators:
             )
         operator = Operator(new_id(Prefix.OPERATOR), person, public_key, datetime.now(UTC))
         if _founding(await self.listed()):
-            return await self._insert(operator, FREE, founding=True)
+            return await self._insert(self._database, operator, founding=True)
         parameters = {"person": person, "publicKey": base64.b64encode(public_key).decode()}
         return await self._control.guarded(
-            Operation.OPERATOR_CREATE, parameters, lambda permit: self._insert(operator, permit, founding=False)
+            Operation.OPERATOR_CREATE, parameters, lambda database: self._insert(database, operator, founding=False)
         )
 
     async def revoke(self, operator_id: str) -> bool:
@@ -61,18 +61,17 @@ class Operators:
         if operator_id not in {operator.id for operator in await self.listed()}:
             raise NotFound
 
-        async def work(permit: Permit) -> bool:
+        async def work(database: Database) -> bool:
             event = Event(EventType.OPERATOR_REVOKED, self._origin, _INSTALLATION, (operator_id,))
-            async with self._database.transaction() as transaction:
-                await permit.spend(transaction)
+            async with database.transaction() as transaction:
                 return await approvals.revoke_operator(transaction, operator_id, event)
 
         return await self._control.guarded(Operation.OPERATOR_REVOKE, {"operator": operator_id}, work)
 
-    async def _insert(self, operator: Operator, permit: Permit, *, founding: bool) -> Operator:
+    async def _insert(self, database: Database, operator: Operator, *, founding: bool) -> Operator:
         details = {"person": operator.person}
         event = Event(EventType.OPERATOR_CREATED, self._origin, _INSTALLATION, (operator.id,), details=details)
-        async with self._database.transaction() as transaction:
+        async with database.transaction() as transaction:
             await approvals.hold_enrolment(transaction)
             present = list((await approvals.operators(transaction)).values())
             if founding and not _founding(present):
@@ -80,7 +79,6 @@ class Operators:
             live = {each.person for each in present if each.live} | {operator.person}
             if len(live) > self._control.policy.most_operators:
                 raise Conflict("There are as many operators as the policy allows: revoke one first.")
-            await permit.spend(transaction)
             if not await approvals.insert_operator(transaction, operator, event):
                 raise Conflict("This key is an operator's already, or was: make another one.")
         return operator

@@ -80,7 +80,7 @@ def test_a_signature_fits_no_other_request(change: dict[str, Any]) -> None:
 
 
 def test_the_order_of_parameters_and_the_zone_do_not_matter() -> None:
-    shuffled = dict(reversed(REQUEST.parameters.items()))
+    shuffled = dict(reversed(list(REQUEST.parameters.items())))
     zone = REQUEST.expires_at.astimezone(tz=None)
     assert replace(REQUEST, parameters=shuffled, expires_at=zone).digest() == REQUEST.digest()
 

@@ -13,7 +13,7 @@ from keys.operatorkey import OperatorKey
 from keys.sealed import KeyMaterial
 from vault.approval import Operation, Parameter, State, Verb
 from vault.approval_policy import DEFAULT, Policy
-from vault.approvals import FREE, ApprovalNeeded, ApprovalRefused, DualControl, Permit
+from vault.approvals import ApprovalNeeded, ApprovalRefused, DualControl
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.errors import Conflict, NotFound
@@ -54,11 +54,10 @@ class Office:
     ) -> None:
         """Carry the operation out, which is an alarm here: something that changes rows."""
 
-        async def work(permit: Permit) -> None:
+        async def work(database: Database) -> None:
             if others is not None:
                 await others.wait()
-            async with self.database.transaction() as transaction:
-                await permit.spend(transaction)
+            async with database.transaction() as transaction:
                 self.done += 1
                 await alarms.raise_alarm(transaction, ORIGIN, "", "done", f"{self.done}", {})
 
@@ -248,11 +247,10 @@ async def test_what_changes_after_the_permit_is_noticed_in_the_transaction(
 ) -> None:
     await office.decide("bob", await office.asked())
 
-    async def work(permit: Permit) -> None:
+    async def work(database: Database) -> None:
         await office.tamper(between)
-        async with office.database.transaction() as transaction:
+        async with database.transaction() as transaction:
             await alarms.raise_alarm(transaction, ORIGIN, "", "done", "1", {})
-            await permit.spend(transaction)
 
     with pytest.raises(ApprovalRefused) as refused:
         await office.control("alice").guarded(DESTROY, THIS, work)
@@ -263,9 +261,8 @@ async def test_what_changes_after_the_permit_is_noticed_in_the_transaction(
 async def test_an_operation_that_fails_keeps_its_approval(office: Office) -> None:
     await office.decide("bob", await office.asked())
 
-    async def failing(permit: Permit) -> None:
-        async with office.database.transaction() as transaction:
-            await permit.spend(transaction)
+    async def failing(database: Database) -> None:
+        async with database.transaction():
             raise NotFound
 
     with pytest.raises(NotFound):
@@ -273,11 +270,25 @@ async def test_an_operation_that_fails_keeps_its_approval(office: Office) -> Non
     await office.destroy()
 
 
+async def test_an_operation_of_several_transactions_consumes_its_approval_with_the_first(office: Office) -> None:
+    request = await office.asked()
+    await office.decide("bob", request)
+
+    async def work(database: Database) -> list[State]:
+        states = []
+        for _ in range(2):
+            async with database.transaction():
+                states.append(office.control("alice").state(await office.control("alice").case(request)))
+        return states
+
+    done = await office.control("alice").guarded(DESTROY, THIS, work)
+    assert done == [State.APPROVED, State.EXECUTED]
+
+
 async def test_without_a_policy_nobody_is_asked(office: Office) -> None:
     office.policy = Policy({})
     await office.destroy(by="nobody")
     assert await office.alarms() == 1
-    assert Permit() == FREE
 
 
 async def test_only_the_first_two_persons_come_without_approval(empty_office: Office) -> None:
@@ -307,7 +318,7 @@ async def test_a_founder_who_comes_too_late_is_told(office: Office) -> None:
     """The look at who is there, and the lock, are two moments."""
     operators = Operators(office.database, office.control("alice"), ORIGIN)
     carol = (await operators.listed())[0]
-    assert "meanwhile" in await conflict(operators._insert(carol, FREE, founding=True))
+    assert "meanwhile" in await conflict(operators._insert(office.database, carol, founding=True))
 
 
 async def test_a_key_belongs_to_one_operator_for_ever(office: Office) -> None:
