@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.canary import forms_in_text
 from tests.database import Cluster, Databases, Run
@@ -26,6 +27,11 @@ NOT_MEASURED = (
     "tests/api/test_described.py",
     "tests/api/test_any_sequence.py",
 )
+
+
+# No test fails because the machine has other things to do.
+settings.register_profile("whatever the clock says", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("whatever the clock says")
 
 
 def pytest_configure(config: pytest.Config) -> None:

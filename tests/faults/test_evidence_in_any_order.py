@@ -134,4 +134,4 @@ class AnyEvidence(RuleBasedStateMachine):
 
 
 TestAnyEvidence = AnyEvidence.TestCase
-TestAnyEvidence.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestAnyEvidence.settings = settings(max_examples=50, stateful_step_count=20)

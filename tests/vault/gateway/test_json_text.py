@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.gateway.json_text import json_bytes, json_object
@@ -13,7 +13,6 @@ OBJECTS = st.dictionaries(TEXT, LEAVES | LISTS, max_size=3)
 
 
 @pytest.mark.no_cover
-@settings(deadline=None)
 @given(st.dictionaries(TEXT, LEAVES | LISTS | OBJECTS, max_size=4))
 def test_what_is_written_reads_back_the_same(body: dict[str, object]) -> None:
     raw = json_bytes(body)

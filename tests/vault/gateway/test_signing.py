@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vault.gateway.doubles import rsa_key, signature_bytes, signature_text
@@ -89,7 +89,6 @@ class TestSign:
         assert items[2] == f"signature={right_signature()}"
         assert header.count("=") == 3
 
-    @settings(deadline=None)
     @given(st.binary(max_size=200))
     def test_what_was_signed_here_verifies_here(self, body: bytes) -> None:
         verify(public_keys(), sign(rsa_key("gateway"), "1", body), body)
@@ -173,7 +172,6 @@ class TestVerify:
             verify(public_keys(), PREFIX + right_signature(), bytes(changed))
         assert caught.value.fault is SignatureFault.MISMATCH
 
-    @settings(deadline=None)
     @given(st.integers(0, 2047))
     def test_a_flipped_bit_in_the_signature_never_verifies(self, bit: int) -> None:
         changed = bytearray(signature_bytes(rsa_key("gateway"), MESSAGE))
@@ -182,7 +180,6 @@ class TestVerify:
             verify(public_keys(), PREFIX + quote(base64.b64encode(changed).decode(), safe=""), MESSAGE)
         assert caught.value.fault is SignatureFault.MISMATCH
 
-    @settings(deadline=None)
     @given(st.text(max_size=300))
     def test_an_arbitrary_header_is_refused_and_nothing_else_happens(self, header: str) -> None:
         with pytest.raises(SignatureInvalid):
