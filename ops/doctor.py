@@ -14,6 +14,8 @@ from ops.connection import why_no_connection
 from ops.doctor_database import Facts, read_facts
 from ops.failures import FORESEEN, explained
 from ops.gateway_probe import why_distrusted, why_unreachable
+from ops.key_inventory import Due, KeyEntry, read_inventory, warnings
+from ops.key_places import too_close
 from ops.key_status import RingStatus, read_status
 from ops.operating import onboarding_of, operators_database
 from ops.refusal import Refused
@@ -23,6 +25,7 @@ from vault.db import Database
 from vault.errors import DatabaseUnavailable
 from vault.gateway.client import GatewayClient
 from vault.health import examine as examine_health
+from vault.ids import key_name
 from vault.merchant import Merchant
 from vault.migrations import SchemaDiffers
 from vault.onboarding import Onboarding
@@ -112,6 +115,9 @@ async def _inside(settings: Settings) -> Findings:
         return
     async for finding in _keys(settings):
         yield finding
+    for said in too_close(settings.keystore_path, settings.seal_passphrase_file, facts.folder):
+        severity = Level.FAIL if settings.in_production else Level.WARN
+        yield Finding("custody", severity, said, "keep database, keystore and passphrase apart, their backups too")
     yield await _audit(settings)
 
 
@@ -166,6 +172,7 @@ async def _keys(settings: Settings) -> Findings:
         async with operators_database(settings) as database:
             await custody.open_roots(settings, database)
             status = await read_status(settings, database)
+            inventory = await read_inventory(database, rows=False)
     except FORESEEN as error:
         found, _, advice = _reason(error).partition(": ")
         yield Finding("keys", Level.FAIL, found, advice or _TRY_AGAIN)
@@ -173,6 +180,8 @@ async def _keys(settings: Settings) -> Findings:
     yield Finding("keys", Level.OK, "keystore and root key open")
     for ring in status.rings:
         yield _ring(ring)
+    for entry, due in warnings(inventory):
+        yield _due(entry, due)
 
 
 def _ring(ring: RingStatus) -> Finding:
@@ -183,6 +192,16 @@ def _ring(ring: RingStatus) -> Finding:
     if ring.used >= _USED_WARNING:
         return Finding("keys", Level.WARN if ring.used < 1 else Level.FAIL, said, "rotate it")
     return Finding("keys", Level.OK, said)
+
+
+def _due(entry: KeyEntry, due: Due) -> Finding:
+    owner = entry.row.merchant_id or "installation"
+    when = f"due in {due.days} days" if due.warning else "overdue"
+    level = Level.FAIL if due.what == "replace" and not due.warning else Level.WARN
+    advice = "run cardvault keys status, and do it in time"
+    return Finding(
+        "keys", level, f"{owner} {entry.row.purpose}, {key_name(entry.row.key_id)}: {due.what} {when}", advice
+    )
 
 
 async def _audit(settings: Settings) -> Finding:

@@ -5,6 +5,7 @@ It refuses to judge. Invariant: it only asks.
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from ops.connection import connect, needed_right
@@ -14,6 +15,11 @@ from vault.settings import Settings
 _SERVER: Final = """
 select extract(epoch from clock_timestamp())::float8 as clock,
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as connections
+"""
+# The folder is shown to few logins, and says nothing here about another machine.
+_FOLDER: Final = """
+select setting from pg_settings where name = 'data_directory'
+    and inet_server_addr() is not distinct from inet_client_addr()
 """
 _RIGHTS: Final = """
 select
@@ -26,7 +32,7 @@ select
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was read; `clock_offset` in seconds, ours minus the database's."""
+    """What was read; `clock_offset` in seconds, ours minus the database's, `folder` where its files are, if known."""
 
     major: int
     clock_offset: float
@@ -34,6 +40,7 @@ class Facts:
     is_app: bool
     may_define: bool
     is_operator: bool
+    folder: Path | None
 
 
 async def read_facts(settings: Settings) -> Facts:
@@ -50,10 +57,17 @@ async def read_facts(settings: Settings) -> Facts:
     operators = await connect(settings.operator_database_url.get_secret_value())
     try:
         operator = await operators.fetchrow(_RIGHTS, OPERATOR, needed_right(operators))
+        folder = await operators.fetchval(_FOLDER)
     finally:
         await operators.close()
     if server is None or rights is None or operator is None:
         raise RuntimeError("a question of one row was answered with none")
     return Facts(
-        major, now - server["clock"], server["connections"], rights["member"], rights["defines"], operator["member"]
+        major,
+        now - server["clock"],
+        server["connections"],
+        rights["member"],
+        rights["defines"],
+        operator["member"],
+        Path(folder) if folder else None,
     )

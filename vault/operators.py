@@ -13,7 +13,7 @@ from typing import Final
 from vault.approval import Operation, Operator
 from vault.approvals import ApprovalRefused, DualControl
 from vault.audit.events import Event, EventType, Origin
-from vault.db import Database
+from vault.db import Database, Transaction
 from vault.errors import Conflict, NotFound
 from vault.ids import Prefix, new_id
 from vault.store import approvals
@@ -72,16 +72,21 @@ class Operators:
         details = {"person": operator.person}
         event = Event(EventType.OPERATOR_CREATED, self._origin, _INSTALLATION, (operator.id,), details=details)
         async with database.transaction() as transaction:
-            await approvals.hold_enrolment(transaction)
-            present = list((await approvals.operators(transaction)).values())
-            if founding and not _founding(present):
-                raise Conflict("The first operators were made meanwhile: run the command again.")
-            live = {each.person for each in present if each.live} | {operator.person}
-            if len(live) > self._control.policy.most_operators:
-                raise Conflict("There are as many operators as the policy allows: revoke one first.")
-            if not await approvals.insert_operator(transaction, operator, event):
-                raise Conflict("This key is an operator's already, or was: make another one.")
+            await self._check_room(transaction, operator, founding=founding)
+            await approvals.insert_operator(transaction, operator, event)
         return operator
+
+    async def _check_room(self, transaction: Transaction, operator: Operator, *, founding: bool) -> None:
+        """Hold enrolment, and raise `Conflict` unless this operator can be added."""
+        await approvals.hold_enrolment(transaction)
+        present = list((await approvals.operators(transaction)).values())
+        if founding and not _founding(present):
+            raise Conflict("The first operators were made meanwhile: run the command again.")
+        live = {each.person for each in present if each.live} | {operator.person}
+        if len(live) > self._control.policy.most_operators:
+            raise Conflict("There are as many operators as the policy allows: revoke one first.")
+        if operator.public_key in {each.public_key for each in present}:
+            raise Conflict("This key is an operator's already, or was: make another one.")
 
 
 def _founding(operators: list[Operator]) -> bool:

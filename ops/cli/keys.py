@@ -34,17 +34,22 @@ def init(*, as_json: bool) -> None:
 
 
 @keys.command()
+@click.option("--rows/--no-rows", default=True, help="Count what needs each key, which reads every table once.")
 @json_option
-def status(*, as_json: bool) -> None:
-    """Show the root keys, whether they open, and the data keys with their use against the limit."""
-    from ops.key_status import read_status
+def status(*, rows: bool, as_json: bool) -> None:
+    """Show the root keys, whether they open, and every data key: its use, what needs it, and what is due next."""
+    from ops.key_inventory import read_all
     from ops.operating import with_database
 
-    state = with_database(read_status)
+    state, inventory = with_database(lambda settings, database: read_all(settings, database, rows=rows))
+    entries = [entry.as_record() for entry in inventory]
     if as_json:
-        show_record(state.as_record(), as_json=True)
+        show_record(state.as_record() | {"keys": entries}, as_json=True)
         return
     show_table([root.as_record() for root in state.roots], ("rootKeyId", "version", "seal", "opens"), as_json=False)
     click.echo()
     columns = ("merchantId", "purpose", "state", "keys", "oldest", "usedPercent")
     show_table([ring.as_record() for ring in state.rings], columns, as_json=False)
+    click.echo()
+    details = ("keyId", "merchantId", "purpose", "state", "ageDays", "rows", "usedPercent", "due", "dueAt", "warning")
+    show_table(entries, details, as_json=False)

@@ -42,19 +42,16 @@ async def hold_enrolment(transaction: Transaction) -> None:
     await transaction.rows("select pg_advisory_xact_lock($1)", _ENROLMENT_LOCK)
 
 
-async def insert_operator(transaction: Transaction, operator: Operator, event: Event) -> bool:
-    """Keep a new operator; False when the key is an operator's already."""
-    rows = await transaction.rows(
-        "insert into vault.operator (id, person, public_key, created_at) values ($1, $2, $3, $4) "
-        "on conflict (public_key) do nothing returning id",
+async def insert_operator(transaction: Transaction, operator: Operator, event: Event) -> None:
+    """Keep a new operator."""
+    await transaction.rows(
+        "insert into vault.operator (id, person, public_key, created_at) values ($1, $2, $3, $4)",
         operator.id,
         operator.person,
         operator.public_key,
         operator.created_at,
     )
-    if rows:
-        await append(transaction, event)
-    return bool(rows)
+    await append(transaction, event)
 
 
 async def revoke_operator(transaction: Transaction, operator_id: str, event: Event) -> bool:
@@ -84,8 +81,8 @@ async def insert_request(transaction: Transaction, request: Request, signature: 
     await append(transaction, event)
 
 
-async def insert_decision(transaction: Transaction, request_id: str, decision: Decision, event: Event) -> bool:
-    """Keep what an operator signed; False when it has signed the same before."""
+async def insert_decision(transaction: Transaction, request_id: str, decision: Decision, event: Event) -> None:
+    """Keep what an operator signed, unless it has signed the same before."""
     rows = await transaction.rows(
         "insert into vault.approval (request_id, operator_id, verb, signature) values ($1, $2, $3, $4) "
         "on conflict do nothing returning request_id",
@@ -96,7 +93,6 @@ async def insert_decision(transaction: Transaction, request_id: str, decision: D
     )
     if rows:
         await append(transaction, event)
-    return bool(rows)
 
 
 async def consume(transaction: Transaction, request_id: str, event: Event) -> None:

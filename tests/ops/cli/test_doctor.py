@@ -71,6 +71,13 @@ def test_a_passphrase_that_others_may_read_is_a_warning(desk: Desk) -> None:
     assert "warn" in levels(findings(desk, 0))["keys"]
 
 
+def test_a_keystore_beside_its_passphrase_is_a_warning(desk: Desk) -> None:
+    """KEY-3."""
+    found = findings(desk, 0)
+    assert levels(found)["custody"] == {"warn"}
+    assert any("keystore and its passphrase are in one folder" in each["finding"] for each in found)
+
+
 def test_a_pool_larger_than_the_database_is_a_warning(desk: Desk) -> None:
     assert levels(findings(desk, 0, pool_size="200"))["capacity"] == {"warn"}
 

@@ -76,3 +76,17 @@ def test_keys_of_another_environment_do_not_open(desk: Desk) -> None:
 def test_nothing_works_before_the_keys_are_made(bare_desk: Desk) -> None:
     assert "run cardvault keys init" in bare_desk.refusal("merchants", "list")
     assert "run cardvault keys init" in bare_desk.refusal("serve", "--port", "1024")
+
+
+def test_the_inventory_counts_what_needs_each_key(desk: Desk, merchant_id: str) -> None:
+    desk.data("clients", "create", "--merchant", merchant_id, "--name", "app", "--scope", "cards:read")
+    keys = desk.data("keys", "status")["keys"]
+    needed = {(key["merchantId"], key["purpose"]): key["rowsByPlace"] for key in keys}
+    assert needed == {
+        (None, "fingerprint"): {"api_secret.key_id": 1},
+        (merchant_id, "card"): {},
+        (merchant_id, "credential"): {"merchant.gateway_credentials_key_id": 1},
+        (merchant_id, "fingerprint"): {},
+    }
+    assert {(key["state"], key["due"], key["warning"]) for key in keys} == {("active", "rotate", None)}
+    assert {key["rows"] for key in desk.data("keys", "status", "--no-rows")["keys"]} == {None}
