@@ -6,11 +6,10 @@ It refuses to judge: the policy and the signatures do. Invariant: a record shows
 import base64
 from collections.abc import Awaitable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ops.operating import operator_origin
-from ops.operator_keys import open_or_make
+from ops.operator_keys import NoOperator, OwnKey
 from ops.refusal import Refused
 from vault.approval import Case, Operator, State, Verb
 from vault.approvals import DualControl
@@ -66,12 +65,17 @@ async def all_cases(control: DualControl) -> list[dict[str, Any]]:
     return _records(control, await control.cases(everything=True))
 
 
-async def create_operator(
-    database: Database, control: DualControl, person: str, key_file: Path, passphrase_file: Path | None
-) -> Operator:
-    """Make a person's key file unless it is there, and the person an operator; raises what `Operators.enrol` does."""
-    key = await open_or_make(key_file, passphrase_file)
-    return await Operators(database, control, operator_origin()).enrol(person, key.public_key)
+async def create_operator(database: Database, control: DualControl, person: str, key: OwnKey | bytes) -> Operator:
+    """Make a person an operator, by a key file or a public key; raises what `Operators.enrol` does, and `Refused`."""
+    public_key = key if isinstance(key, bytes) else await key.public_key()
+    try:
+        return await Operators(database, control, operator_origin()).enrol(person, public_key)
+    except NoOperator:
+        shown = base64.b64encode(public_key).decode()
+        raise Refused(
+            "an operator has to ask for this: if you are one, set CARDVAULT_OPERATOR_KEY_FILE; otherwise let one run\n"
+            f"  cardvault operators create --person {person} --public-key {shown}"
+        ) from None
 
 
 async def revoke_operator(database: Database, control: DualControl, operator_id: str) -> bool:

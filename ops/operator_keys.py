@@ -5,13 +5,15 @@ the command line, and no key is opened before it is needed.
 """
 
 import asyncio
+import base64
 import getpass
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from keys.errors import SealError
-from keys.operatorkey import OperatorKey
+from keys.operatorkey import PUBLIC_KEY_BYTES, OperatorKey
 from keys.seals.keystore import Passphrase
 from ops.refusal import Refused
 from vault.settings import Settings
@@ -23,16 +25,39 @@ _NO_TERMINAL: Final = (
 _DIFFERENT: Final = "the two passphrases differ: nothing was made"
 
 
+class NoOperator(Refused):
+    """Nobody is named who could ask for approval."""
+
+
 async def open_operator_key(settings: Settings) -> OperatorKey:
     """Open the key of whoever runs the command; raises `Refused`."""
     if settings.operator_key_file is None:
-        raise Refused(_NOBODY)
+        raise NoOperator(_NOBODY)
     return await asyncio.to_thread(_open, settings.operator_key_file, settings.operator_passphrase_file)
 
 
-async def open_or_make(path: Path, passphrase_file: Path | None) -> OperatorKey:
-    """Open the key file of a future operator, or make it where there is none; raises `Refused`."""
-    return await asyncio.to_thread(lambda: (_open if path.exists() else _make)(path, passphrase_file))
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """The key file of a future operator, which is made where there is none."""
+
+    path: Path
+    passphrase_file: Path | None
+
+    async def public_key(self) -> bytes:
+        """Open or make the file, and give the public key in it; raises `Refused`."""
+        work = _open if await asyncio.to_thread(self.path.exists) else _make
+        return (await asyncio.to_thread(work, self.path, self.passphrase_file)).public_key
+
+
+def given_public_key(text: str | None) -> bytes:
+    """Read a public key as it is shown; raises `Refused`."""
+    try:
+        key = base64.b64decode(text or "", validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != PUBLIC_KEY_BYTES:
+        raise Refused("a public key is written as 44 characters of base64, as `operators create` shows it")
+    return key
 
 
 def _open(path: Path, passphrase_file: Path | None) -> OperatorKey:

@@ -19,9 +19,9 @@ def operators() -> None:
 
 @operators.command()
 @click.option("--person", required=True, help="Who it is, as alice or alice@shop.example; one name for each person.")
+@click.option("--public-key", metavar="BASE64", help="The public half of a key file that the person made elsewhere.")
 @click.option(
     "--key-file",
-    required=True,
     type=click.Path(path_type=Path),
     metavar="PATH",
     help="The person's key file; it is made where there is none.",
@@ -33,14 +33,21 @@ def operators() -> None:
     help="The file with the passphrase of that key file; without it the terminal asks.",
 )
 @json_option
-def create(*, person: str, key_file: Path, passphrase_file: Path | None, as_json: bool) -> None:
-    """Make a person an operator. The first two need no approval, everybody else does."""
+def create(
+    *, person: str, public_key: str | None, key_file: Path | None, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Make a person an operator, by --key-file or --public-key. The first two need no approval, everybody else does.
+
+    Who is no operator yet makes the key file with this command too, and is told the public key to hand over.
+    """
     from ops.approvals import create_operator, operator_record
     from ops.operating import with_control
+    from ops.operator_keys import OwnKey, given_public_key
 
-    operator = with_control(
-        lambda _, database, control: create_operator(database, control, person, key_file, passphrase_file)
-    )
+    if (key_file is None) == (public_key is None):
+        raise click.UsageError("Give --key-file or --public-key.")
+    key = given_public_key(public_key) if key_file is None else OwnKey(key_file, passphrase_file)
+    operator = with_control(lambda _, database, control: create_operator(database, control, person, key))
     show_record(operator_record(operator), as_json=as_json)
     remark("Only this person may have the key file and know its passphrase.")
 

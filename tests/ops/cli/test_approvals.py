@@ -113,6 +113,20 @@ def test_a_wider_client_needs_approval_and_a_first_one_does_not(desk: Desk, merc
     alice.data(*start, *_WIDER)
 
 
+def test_a_public_key_is_enough_to_enrol_somebody(guarded: Desk) -> None:
+    alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
+    seat(guarded, "carol")
+    said = guarded.refusal(*creation(guarded, "carol"))
+    key = said.split()[-1]
+    create = ("operators", "create", "--person", "carol", "--public-key", key)
+    bob.data("approvals", "approve", waits(alice, *create))
+    assert alice.data(*create)["publicKey"] == key
+    for wrong in ("", "carol", key[:-4], key + "AAAA"):
+        assert "44 characters" in alice.refusal(*create[:-1], wrong)
+    for usage in (create[:-2], (*create, "--key-file", "x")):
+        assert alice.run(*usage).exit_code == 2
+
+
 def test_a_wrong_passphrase_opens_no_key(guarded: Desk) -> None:
     alice = enrolled(guarded, "alice")
     alice.file("alice", "another passphrase altogether")
