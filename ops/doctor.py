@@ -21,6 +21,7 @@ from ops.operating import onboarding_of, operators_database
 from ops.refusal import Refused
 from ops.schema import check_schema
 from vault import custody
+from vault.approval_policy import PolicyInvalid, read_policy
 from vault.db import Database
 from vault.errors import DatabaseUnavailable
 from vault.gateway.client import GatewayClient
@@ -32,6 +33,7 @@ from vault.onboarding import Onboarding
 from vault.roles import APP, OPERATOR
 from vault.services import gateway_client
 from vault.settings import Settings, SettingsInvalid, load_settings
+from vault.store.approvals import operators
 
 _OLDEST: Final = 15
 _CLOCK_TOLERANCE: Final = 1.0
@@ -118,6 +120,7 @@ async def _inside(settings: Settings) -> Findings:
     for said in too_close(settings.keystore_path, settings.seal_passphrase_file, facts.folder):
         severity = Level.FAIL if settings.in_production else Level.WARN
         yield Finding("custody", severity, said, "keep database, keystore and passphrase apart, their backups too")
+    yield await _dual_control(settings)
     yield await _audit(settings)
 
 
@@ -202,6 +205,24 @@ def _due(entry: KeyEntry, due: Due) -> Finding:
     return Finding(
         "keys", level, f"{owner} {entry.row.purpose}, {key_name(entry.row.key_id)}: {due.what} {when}", advice
     )
+
+
+async def _dual_control(settings: Settings) -> Finding:
+    """See whether there are operators enough for what the policy asks, with one to spare for a lost key."""
+    try:
+        policy = read_policy(settings.approval_policy_file)
+    except PolicyInvalid as error:
+        return Finding("approvals", Level.FAIL, "the policy cannot be used", str(error))
+    most = max(policy.approvals.values(), default=0)
+    if not most:
+        level = Level.WARN if settings.in_production else Level.OK
+        return Finding("approvals", level, "the policy asks for none", "let a policy ask for some")
+    async with operators_database(settings) as database, database.session() as session:
+        persons = {each.person for each in (await operators(session)).values() if each.live}
+    said = f"{len(persons)} operators, up to {most} have to approve what another asks for"
+    if len(persons) < most + 2:
+        return Finding("approvals", Level.WARN, said, f"have {most + 2}, so that a lost key can be replaced")
+    return Finding("approvals", Level.OK, said)
 
 
 async def _audit(settings: Settings) -> Finding:

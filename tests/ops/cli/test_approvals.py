@@ -162,6 +162,19 @@ def test_an_unknown_request_is_said_to_be(guarded: Desk) -> None:
         assert "no request for approval has this id" in alice.refusal("approvals", command, "apr_any")
 
 
+def test_the_doctor_counts_operators_against_the_policy(guarded: Desk, desk: Desk) -> None:
+    def said(**changes: str) -> tuple[str, str]:
+        found = json.loads(guarded.run("doctor", "--json", **changes).stdout)["findings"]
+        [one] = [each for each in found if each["area"] == "approvals"]
+        return one["level"], one["finding"]
+
+    assert said() == ("warn", "0 operators, up to 1 have to approve what another asks for")
+    policy = Path(desk.env["CARDVAULT_APPROVAL_POLICY_FILE"])
+    assert said(approval_policy_file=str(policy)) == ("ok", "the policy asks for none")
+    policy.write_text("approvals = 1")
+    assert said(approval_policy_file=str(policy))[0] == "fail"
+
+
 def test_lists_are_readable_without_json(guarded: Desk) -> None:
     alice: Any = enrolled(guarded, "alice")
     assert alice.run("operators", "list").output.splitlines()[1].split()[1:3] == ["alice", "ACTIVE"]
