@@ -41,6 +41,7 @@ class Prefix(StrEnum):
     MANDATE = "man"
     VAULTING = "vlt"
     KEY = "key"
+    REENCRYPTION = "ren"
     CURSOR = "cur"
     OPERATOR = "opr"
     APPROVAL = "apr"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.keyring import Keyring
+from vault.audit.events import ActorKind, Origin
 from vault.auth import Authenticator
 from vault.cards import Cards
 from vault.cursors import Cursors
@@ -19,6 +20,7 @@ from vault.erasure import Erasure
 from vault.events import Events
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
+from vault.key_life import KeyLife
 from vault.mandates import Mandates
 from vault.notifications import Notifications
 from vault.orphans import Orphans
@@ -35,6 +37,7 @@ from vault.payments.service import Payments
 from vault.payments.sessions import PaymentSessions
 from vault.payments.writing_ahead import Tools
 from vault.reconcile import Reconciler
+from vault.reencryption import Reencryption
 from vault.roles import APP
 from vault.settings import Settings
 from vault.tokens import GatewayTokens
@@ -44,6 +47,7 @@ from vault.vaultings.following import VaultingFollower
 from vault.vaultings.recording import VaultingRecorder
 from vault.webhooks import Webhooks
 
+_KEYS: Final = Origin(ActorKind.WORKER, "keys")
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
 _ORPHAN_PATIENCE: Final = 2  # of the longest pause between inquiries: a payment whose answer was lost is known by then
 
@@ -74,6 +78,8 @@ class Services:
     orphans: Orphans
     webhooks: Webhooks
     events: Events
+    key_life: KeyLife
+    reencryption: Reencryption
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +180,6 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         ),
         webhooks=Webhooks(database, keyring, settings.webhook_networks),
         events=Events(database),
+        key_life=KeyLife(database, keyring, _KEYS),
+        reencryption=Reencryption(database, keyring, _KEYS),
     )

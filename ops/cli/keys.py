@@ -5,6 +5,7 @@ It refuses to know key material. Invariant: keys that exist are never replaced b
 
 import click
 
+from ops.cli.keys_reencrypt import reencrypt
 from ops.cli.keys_rotate import rotate
 from ops.cli.output import json_option, remark, show_record, show_table
 
@@ -15,6 +16,7 @@ def keys() -> None:
 
 
 keys.add_command(rotate)
+keys.add_command(reencrypt)
 
 
 @keys.command()

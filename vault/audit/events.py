@@ -60,6 +60,11 @@ class EventType(StrEnum):
     DATA_KEY_ROTATED = "key.data_rotated"
     DATA_KEY_COMPROMISED = "key.data_compromised"
     DATA_KEY_DESTROYED = "key.data_destroyed"
+    REENCRYPTION_STARTED = "reencryption.started"
+    REENCRYPTION_PAUSED = "reencryption.paused"
+    REENCRYPTION_RESUMED = "reencryption.resumed"
+    REENCRYPTION_BATCH = "reencryption.batch"
+    REENCRYPTION_ENDED = "reencryption.ended"
     DESTRUCTION_SCHEDULED = "key.destruction_scheduled"
     DESTRUCTION_UNDONE = "key.destruction_undone"
     OPERATOR_CREATED = "operator.created"
@@ -105,10 +110,12 @@ DETAILS = frozenset(
         "operation",
         "payments",
         "person",
+        "place",
         "pointers",
         "purpose",
         "recurring_type",
         "region_excluded",
+        "rows",
         "scopes",
         "seal",
         "source",

@@ -16,6 +16,7 @@ from vault import (  # noqa: F401
     mandate_table,
     movement_table,
     offer_table,
+    reencryption_tables,
     vaulting_table,
     webhook_tables,
 )
