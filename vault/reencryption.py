@@ -226,7 +226,7 @@ async def begin(
     if job is None:
         job = await reencryption.create(transaction)
         await audit.append(transaction, Event(EventType.REENCRYPTION_STARTED, origin, INSTALLATION, (job.id,)))
-    await reencryption.set_bounds(transaction, job, rate=rate, deadline=deadline)
+    job = await reencryption.set_bounds(transaction, job, rate=rate, deadline=deadline)
     if deadline is not None and job.state == "paused":
         await reencryption.set_state(transaction, job, "running")
         await audit.append(transaction, Event(EventType.REENCRYPTION_RESUMED, origin, INSTALLATION, (job.id,)))

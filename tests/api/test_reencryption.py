@@ -18,10 +18,9 @@ from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.errors import Conflict
 from vault.key_life import DATA, FINGERPRINT
-from vault.key_uses import KEPT_HASHES, PLACES
+from vault.key_uses import PLACES
 from vault.reencryption import Progress, Reencryption
 from vault.roles import APP
-from vault.schema import DataClass, metadata
 from vault.store import reencryption
 
 pytestmark = pytest.mark.anyio
@@ -66,24 +65,6 @@ async def under_retired_keys(sql: Sql) -> dict[str, int]:
         statement = f"select count(*) from vault.{place.table} where {place.key_column} in ({RETIRED})"
         counts[place.name] = await sql.value(statement)
     return {name: count for name, count in counts.items() if count}
-
-
-def test_every_column_that_is_sealed_or_refers_to_a_key_is_known_to_the_job() -> None:
-    sealed = {
-        (table.name, column.name)
-        for table in metadata.tables.values()
-        for column in table.columns
-        if column.info["data"] is DataClass.SEALED
-    }
-    keyed = {
-        (table.name, key.parent.name)
-        for table in metadata.tables.values()
-        for key in table.foreign_keys
-        if key.column.table.name == "data_key" and table.name != "key_usage"
-    }
-    assert sealed == {(place.table, place.column) for place in PLACES if place.label is None}
-    known = {(place.table, place.key_column) for place in PLACES}
-    assert keyed == known | {(table, key_column) for table, _, key_column in KEPT_HASHES}
 
 
 async def _fill(vault: Installation) -> list[str]:

@@ -120,14 +120,17 @@ async def set_state(transaction: Transaction, job: Job, state: str) -> None:
     )
 
 
-async def set_bounds(transaction: Transaction, job: Job, *, rate: int | None, deadline: datetime | None) -> None:
-    """Limit a job's pace (None: as it is), and bring its deadline forward, never back."""
-    await transaction.rows(
-        "update vault.reencryption set rate = coalesce($2, rate), deadline = least(deadline, $3) where id = $1",
+async def set_bounds(transaction: Transaction, job: Job, *, rate: int | None, deadline: datetime | None) -> Job:
+    """Limit a job's pace (None: as it is), and bring its deadline forward, never back; gives the job."""
+    row = await transaction.row(
+        "update vault.reencryption set rate = coalesce($2, rate), deadline = least(deadline, $3) where id = $1 "
+        f"returning {_JOB}",
         job.id,
         rate,
         deadline,
     )
+    assert row is not None  # noqa: S101 - the job's row is locked
+    return Job(*row)
 
 
 async def parts(session: Session, job: Job) -> list[Part]:
