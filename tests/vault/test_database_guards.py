@@ -11,6 +11,7 @@ from vault import (  # noqa: F401
     approval_tables,
     mandate_table,
     movement_table,
+    reencryption_tables,
     tables,
     vaulting_table,
     webhook_tables,
