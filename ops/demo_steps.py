@@ -20,6 +20,13 @@ from vault.db import Database
 
 _DECLINED: Final = "USER_BALANCE_NOT_ENOUGH"
 _MEGABYTE: Final = 1_000_000
+_EVENTS: Final = """
+select body from (
+    select 0 as queue, place, convert_from(entry, 'UTF8')::jsonb -> 'event' as body from vault.audit_leaf
+    union all
+    select 1, row_number() over (order by xid, ord), convert_from(body, 'UTF8')::jsonb from vault.audit_pending
+) as events order by queue, place
+"""
 _FORMS: Final = "plain and grouped digits, base64, hexadecimal, integers and more"
 _REFUSALS: Final = frozenset({400, 403, 404, 405, 415, 422})
 
@@ -209,11 +216,11 @@ async def _events(story: Story) -> list[dict[str, Any]]:
     database = Database(story.state["databaseUrl"], role=None, pool_size=1)
     try:
         async with database.session() as session:
-            rows = await session.rows("select body from vault.audit_pending order by xid, ord")
+            rows = await session.rows(_EVENTS)
             await session.rows("checkpoint")
     finally:
         await database.close()
-    return [json.loads(row["body"]) for row in rows]
+    return [row["body"] for row in rows]
 
 
 def canary_scan(story: Story) -> Shown:

@@ -42,6 +42,7 @@ _PACE: Final = {
     "NOT_SENT_GRACE": "2",
     "INQUIRY_FIRST": "0.5",
     "INQUIRY_MAX": "1",
+    "AUDIT_CHECKPOINT_INTERVAL": "1",
     "WEBHOOK_TIMEOUT": "5",
     "WEBHOOK_RETRIES": "0.5,1,2,4" + ",5" * 60,
     "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
@@ -234,6 +235,7 @@ def _variables(folder: Folder, addresses: Addresses) -> dict[str, str]:
         "GATEWAY_URL": addresses.sandbox,
         "PUBLIC_URL": addresses.server,
         "LOG_FORMAT": "json",
+        "AUDIT_ANCHOR": f"file:{folder.anchor}",
         **_PACE,
     }
     return {f"{PREFIX}{name}": value for name, value in values.items()}

@@ -73,6 +73,11 @@ class Folder:
         return self.root / "approvals.toml"
 
     @property
+    def anchor(self) -> Path:
+        """The file that checkpoints of the audit log are copied to."""
+        return self.root / "audit" / "checkpoints.jsonl"
+
+    @property
     def merchant_key(self) -> Path:
         """The merchant's private key for the gateway."""
         return self.root / "merchant.pem"

@@ -16,7 +16,7 @@ from vault.db import Database
 from vault.directory import GatewayKeys
 from vault.merchant import MerchantSettings
 from vault.onboarding import NewClient, NewMerchant
-from vault.roles import APP
+from vault.roles import APP, SEQUENCER
 from vault.settings import Settings
 from vault.store import keys
 
@@ -37,7 +37,8 @@ async def prepare_database(superuser_url: str) -> str:
         async with database.session() as session:
             known = await session.value("select count(*) from pg_roles where rolname = $1", RUNTIME_LOGIN)
             if not known:
-                await session.rows(f"create role {RUNTIME_LOGIN} noinherit in role {APP}")
+                await session.rows(f"create role {RUNTIME_LOGIN} noinherit")
+            await session.rows(f"grant {APP}, {SEQUENCER} to {RUNTIME_LOGIN}")
             # A statement that changes a role takes no parameters; the password's characters need no quoting.
             await session.rows(f"alter role {RUNTIME_LOGIN} login password '{password}'")
     finally:
@@ -70,3 +71,5 @@ async def _ensure_keys(settings: Settings) -> None:
             known = await keys.roots(session)
         if not known:
             await custody.initialise(settings, database, operator_origin())
+        else:
+            await custody.complete(settings, database, operator_origin())

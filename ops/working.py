@@ -14,6 +14,7 @@ from vault.settings import Settings, load_settings
 from vault.worker.delivering import Deliverer, webhook_loops
 from vault.worker.keys import key_loops
 from vault.worker.loop import Loop, orphanage, reconciliation, run, token_deletions, vaultings
+from vault.worker.sequencing import audit_loops
 from vault.worker.webhook_sender import WebhookSender
 
 _LONGEST_IDLE: Final = 1.0
@@ -31,8 +32,12 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running_services(settings) as services, _sender(settings) as sender:
-        await run((*_loops(services), *_webhook_loops(services, sender)), stop)
+    async with (
+        running_services(settings) as services,
+        _sender(settings) as sender,
+        audit_loops(services) as auditing,
+    ):
+        await run((*_loops(services), *_webhook_loops(services, sender), *auditing), stop)
 
 
 def _sender(settings: Settings) -> WebhookSender:

@@ -24,6 +24,7 @@ from vault.store.keys import KeyStore, WrappedRoot
 
 INSTALLATION: Final = ""
 _STARTING: Final = Origin(ActorKind.WORKER, "start")
+_INSTALLATION_PURPOSES: Final = (Purpose.FINGERPRINT, Purpose.AUDIT)
 _MERCHANT_PURPOSES: Final = (Purpose.CARD, Purpose.CREDENTIAL, Purpose.FINGERPRINT)
 
 
@@ -70,14 +71,16 @@ async def open_keyring(settings: Settings, database: Database) -> Keyring:
 
 
 async def initialise(settings: Settings, database: Database, origin: Origin) -> bytes:
-    """Make the keystore if there is none, the root key and the installation's own data key; gives the root key's id.
+    """Make the keystore if there is none, the root key and the installation's own data keys; gives the root key's id.
 
-    Raises `Conflict` when the installation has keys already: they are never replaced by this.
+    Raises `Conflict` when the installation has its keys already: they are never replaced by this.
     """
     await asyncio.to_thread(selftest.run)
     async with database.session() as session:
         present = await keys.roots(session)
     if present:
+        if await complete(settings, database, origin):
+            return present[0].key_id
         raise Conflict("This installation has its keys already.")
     path = settings.keystore_path
     make = LocalSeal.load if path.exists() else LocalSeal.create
@@ -92,8 +95,21 @@ async def initialise(settings: Settings, database: Database, origin: Origin) -> 
     event = Event(EventType.ROOT_KEY_CREATED, origin, INSTALLATION, details=details)
     async with database.transaction() as transaction:
         await keys.insert_root(transaction, WrappedRoot(root.key_id, 1, root.check_value(), seal.name, wrap), event)
-        await _create(transaction, root, INSTALLATION, Purpose.FINGERPRINT, settings, origin)
+        for purpose in _INSTALLATION_PURPOSES:
+            await _create(transaction, root, INSTALLATION, purpose, settings, origin)
     return root.key_id
+
+
+async def complete(settings: Settings, database: Database, origin: Origin) -> bool:
+    """Make those of the installation's own keys that an earlier version did not have; False when none is missing."""
+    async with database.session() as session:
+        missing = [each for each in _INSTALLATION_PURPOSES if not await keys.has_active(session, INSTALLATION, each)]
+    if missing:
+        root = max((await open_roots(settings, database)).values(), key=lambda each: each.version)
+        async with database.transaction() as transaction:
+            for purpose in missing:
+                await _create(transaction, root, INSTALLATION, purpose, settings, origin)
+    return bool(missing)
 
 
 async def create_merchant_keys(

@@ -54,7 +54,7 @@ data_key = Table(
     moment("replace_by"),
     moment("destroy_after"),
     moment("destroyed_at"),
-    one_of("purpose", "card", "credential", "fingerprint"),
+    one_of("purpose", "card", "credential", "fingerprint", "audit"),
     one_of("state", "active", "decrypt_only", "compromised", "destroyed"),
     CheckConstraint("length(id) = 16", name="id_length"),
     Index("data_key_one_active_ix", "merchant_id", "purpose", unique=True, postgresql_where=text("state = 'active'")),

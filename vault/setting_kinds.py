@@ -73,6 +73,14 @@ def seal(uri: str) -> str:
     return uri
 
 
+def anchor(uri: str) -> str:
+    """Accept the anchor that is built: a file, named by its absolute path."""
+    scheme, _, path = uri.rpartition(":")
+    if scheme not in {"", "file"} or not Path(path).is_absolute():
+        raise refusal("has to be file: and the absolute path of a file outside the database, file:/path/to/a/file")
+    return uri
+
+
 def networks(text: object) -> object:
     """Read a comma-separated list of CIDR blocks; a block that holds every address would trust everybody."""
     if not isinstance(text, str):

@@ -80,7 +80,11 @@ class Settings(BaseSettings):
     )
     log_format: LogFormat = Field(LogFormat.JSON, description="json or console")
     card_policy: CardPolicy = Field(CardPolicy.ANY, description="any, test-only or live-only")
-    audit_anchor: str | None = Field(None, min_length=1, max_length=2048, description="where checkpoints are published")
+    audit_anchor: Annotated[str, AfterValidator(setting_kinds.anchor)] | None = Field(
+        None, max_length=2048, description="file:/path/to/a/file outside the database"
+    )
+    audit_checkpoint_interval: Seconds = Field(10.0, description="seconds until growth of the audit log is signed")
+    audit_heartbeat: Seconds = Field(300.0, description="seconds that the audit log may be silent")
     trusted_proxies: Networks = Field((), description="CIDR blocks separated by commas")
     pool_size: int = Field(10, ge=1, le=200, description="a number of database connections from 1 to 200")
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=16_777_216, description="a number of bytes, 1024 to 16777216")
@@ -145,6 +149,11 @@ class Settings(BaseSettings):
     def operator_database_url(self) -> SecretStr:
         """The database URL of operators' commands and migrations."""
         return self.admin_database_url or self.database_url
+
+    @property
+    def anchor_path(self) -> Path | None:
+        """Where checkpoints are copied to."""
+        return Path(self.audit_anchor.removeprefix("file:")) if self.audit_anchor else None
 
     @property
     def keystore_path(self) -> Path:

@@ -242,10 +242,12 @@ audit_pending = Table(
     PrimaryKeyConstraint("xid", "ord"),
 )
 
-# Changes to these need no audit event: schedules, a counter, the queue of the events themselves, what can be asked for
-# again, orphans, which all end as a capture or as an alarm, tokens whose card's deletion was the event, what merchants
-# are told of changes that are audited, and how far a re-encryption is, whose batches and states have their events.
+# Changes to these need no audit event: schedules, a counter, the events themselves and what is made of them, what can
+# be asked for again, orphans, which all end as a capture or as an alarm, tokens whose card's deletion was the event,
+# what merchants are told of changes that are audited, and how far a re-encryption is, whose batches and states have
+# their events.
 UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "key_usage",
-    "audit_pending", "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part",
+    "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint",
+    "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part",
 })  # fmt: skip

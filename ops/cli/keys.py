@@ -22,7 +22,7 @@ keys.add_command(reencrypt)
 @keys.command()
 @json_option
 def init(*, as_json: bool) -> None:
-    """Make the keystore of CARDVAULT_SEAL, the root key and the installation's own data key.
+    """Make the keystore of CARDVAULT_SEAL, the root key and the installation's own data keys.
 
     An existing keystore file is used as it is; an installation that has keys is refused.
     """

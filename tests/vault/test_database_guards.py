@@ -9,6 +9,7 @@ import pytest
 # They add their tables to the metadata.
 from vault import (  # noqa: F401
     approval_tables,
+    audit_tables,
     mandate_table,
     movement_table,
     reencryption_tables,
@@ -18,7 +19,7 @@ from vault import (  # noqa: F401
 )
 from vault.db import Database, StatementFailed
 from vault.migrations.guards import GRANTS
-from vault.roles import APP, OPERATOR
+from vault.roles import APP, AUDITOR, OPERATOR, SEQUENCER
 from vault.schema import DataClass, metadata
 
 pytestmark = pytest.mark.anyio
@@ -43,10 +44,10 @@ def test_every_column_says_what_it_holds() -> None:
 
 
 def test_every_primary_key_of_merchant_data_starts_with_the_merchant() -> None:
-    own = {"root_key", "root_wrap", "data_key", "key_usage", "merchant", "api_client", "api_secret", "audit_pending"}
+    own = {"root_key", "root_wrap", "data_key", "key_usage", "merchant", "api_client", "api_secret"}
     own |= {"reencryption", "reencryption_part", "operator", "approval_request", "approval"}
     for table in TABLES:
-        if table.name not in own:
+        if table.name not in own and not table.name.startswith("audit_"):
             assert next(iter(table.primary_key)).name == "merchant_id", table.name
 
 
@@ -126,13 +127,16 @@ async def test_a_change_of_several_rows_needs_one_event(root: Root) -> None:
 
 
 FORBIDDEN = [
-    "select * from vault.audit_pending",
     "update vault.audit_pending set body = ''",
-    "delete from vault.audit_pending",
     "truncate vault.audit_pending",
     "insert into vault.audit_pending (xid, event_id, merchant_id, body) values ('1', 'e', '', '')",
     "insert into vault.audit_pending (ord, event_id, merchant_id, body) overriding system value values (1, 'e', '', '')",
     "insert into vault.audit_pending (occurred_at, event_id, merchant_id, body) values (now(), 'e', '', '')",
+    "update vault.audit_leaf set hash = ''",
+    "delete from vault.audit_leaf",
+    "truncate vault.audit_leaf",
+    "delete from vault.audit_checkpoint",
+    "update vault.audit_checkpoint set note = ''",
     "create table vault.mine (id int)",
     "create table public.mine (id int)",
     "drop table vault.alarm",
@@ -148,6 +152,13 @@ FORBIDDEN = [
     "update vault.mandate set card_id = 'x'",
     "update vault.payment_inquiry set payment_id = 'x'",
 ]
+_OF_THE_LOG = [
+    "select * from vault.audit_pending",
+    "delete from vault.audit_pending",
+    "select * from vault.audit_leaf",
+    "select * from vault.audit_head",
+    "insert into vault.audit_checkpoint (epoch, size, note) values (1, 0, '')",
+]
 FORBIDDEN_FOR = {
     APP: [
         "update vault.merchant set name = 'x'",
@@ -155,6 +166,7 @@ FORBIDDEN_FOR = {
         "update vault.data_key set state = 'x'",
         "select * from vault.operator",
         "insert into vault.approval_request (id) values ('')",
+        *_OF_THE_LOG,
     ],
     OPERATOR: [
         "select * from vault.card_secret",
@@ -165,6 +177,14 @@ FORBIDDEN_FOR = {
         "update vault.approval_request set parameters = '{}'",
         "update vault.approval set verb = 'approve'",
         "delete from vault.approval",
+        *_OF_THE_LOG,
+    ],
+    SEQUENCER: ["select * from vault.card", "select * from vault.data_key", "update vault.audit_head set epoch = 2"],
+    AUDITOR: [
+        "insert into vault.audit_leaf values (1, 0, '', '', now(), '', '')",
+        "insert into vault.audit_checkpoint (epoch, size, note) values (1, 0, '')",
+        "update vault.audit_head set size = 0",
+        "select * from vault.card",
     ],
 }
 
@@ -178,7 +198,7 @@ async def _sqlstate(database: Database, statement: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("role", [APP, OPERATOR])
+@pytest.mark.parametrize("role", FORBIDDEN_FOR)
 async def test_a_role_can_do_nothing_that_it_was_not_given(database_url: str, role: str) -> None:
     database = Database(database_url, role=role, pool_size=1)
     try:
@@ -198,6 +218,14 @@ async def test_the_queue_takes_events_and_sets_their_time_and_transaction_itself
     row = await root.fetchrow("select * from vault.audit_pending")
     assert row is not None
     assert (row["event_id"], row["ord"]) == ("e", 1)
+
+
+@pytest.mark.parametrize("table", ["audit_leaf", "audit_subtree", "audit_checkpoint"])
+async def test_the_log_is_only_added_to_even_by_the_superuser(root: Root, table: str) -> None:
+    """controls.md AUD-5."""
+    for change in (f"update vault.{table} set epoch = 2", f"delete from vault.{table}", f"truncate vault.{table}"):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await root.execute(change)
 
 
 async def test_every_privilege_in_the_catalogue_was_listed(root: Root) -> None:

@@ -43,6 +43,8 @@ def complaint(**changes: str) -> str:
         ("public_url", "https://vault.example/hunter2 "),
         ("public_url", "https://vault.example/hunter2\n"),
         ("public_url", "https://väult.example/hunter2"),
+        ("audit_anchor", "hunter2"),
+        ("audit_anchor", "s3:/hunter2"),
         ("seal", "hunter2"),
         ("seal", "local:hunter2"),
         ("seal", "pkcs11:hunter2"),
@@ -217,6 +219,12 @@ def test_operators_use_the_administrators_url_where_there_is_one() -> None:
 
     assert load_settings(BASE).operator_database_url == load_settings(BASE).database_url
     assert load_settings({**BASE, "CARDVAULT_ADMIN_DATABASE_URL": admin}).operator_database_url == SecretStr(admin)
+
+
+def test_the_anchor_is_a_file_with_or_without_its_scheme() -> None:
+    assert settings().anchor_path is None
+    assert settings(audit_anchor="file:/a/b").anchor_path == Path("/a/b")
+    assert settings(audit_anchor="/a/b").anchor_path == Path("/a/b")
 
 
 def test_the_keystore_lies_where_the_seal_says() -> None:

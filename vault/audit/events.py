@@ -73,6 +73,11 @@ class EventType(StrEnum):
     APPROVAL_GIVEN = "approval.given"
     APPROVAL_DENIED = "approval.denied"
     APPROVAL_EXECUTED = "approval.executed"
+    AUDIT_LOG_CREATED = "audit.log_created"
+    AUDIT_STARTED = "audit.started"
+    AUDIT_STOPPED = "audit.stopped"
+    AUDIT_HEARTBEAT = "audit.heartbeat"
+    AUDIT_EXPORTED = "audit.exported"
 
 
 class ActorKind(StrEnum):

@@ -7,7 +7,7 @@ transaction id or the order, and may not read it.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from vault.roles import APP, OPERATOR
+from vault.roles import APP, AUDITOR, OPERATOR, SEQUENCER
 
 AUDIT_FUNCTION = """
 create function vault.require_audit_event() returns trigger
@@ -21,6 +21,17 @@ begin
 end
 $$
 """
+
+APPEND_ONLY_FUNCTION = """
+create function vault.refuse_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception 'rows of % are only added', tg_table_name using errcode = '23514', constraint = 'append_only';
+end
+$$
+"""
+
+_QUEUE = "insert (event_id, merchant_id, body)"
 
 # Table -> what the role may do there since the table was made. A privilege with columns is limited to them; on columns
 # that a later revision adds, that revision grants (`vault.migrations.key_life`).
@@ -58,7 +69,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "webhook_delivery": "select, insert, update (status, round, tries, next_at, log, updated_at)",
         "webhook_pause": "select, insert, update (failures, until), delete",
         "alarm": "select, insert",
-        "audit_pending": "insert (event_id, merchant_id, body)",
+        "audit_pending": _QUEUE,
         "alembic_version": "select",
     },
     OPERATOR: {
@@ -81,8 +92,27 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "approval_request": "select, insert, update (consumed_at)",
         "approval": "select, insert",
         "alarm": "select, insert",
-        "audit_pending": "insert (event_id, merchant_id, body)",
+        "audit_pending": _QUEUE,
         "alembic_version": "select",
+    },
+    SEQUENCER: {
+        "audit_pending": f"{_QUEUE}, select, delete",
+        "audit_head": "select, insert, update (size, frontier, appended_at)",
+        "audit_leaf": "select, insert",
+        "audit_subtree": "select, insert",
+        "audit_checkpoint": "select, insert",
+        "alarm": "select, insert",
+    },
+    AUDITOR: {
+        "root_key": "select",
+        "root_wrap": "select",
+        "data_key": "select",
+        "audit_head": "select",
+        "audit_leaf": "select",
+        "audit_subtree": "select",
+        "audit_checkpoint": "select",
+        "alarm": "select, insert",
+        "audit_pending": _QUEUE,
     },
 }
 
@@ -100,6 +130,14 @@ def audit_triggers(table: str) -> Iterator[str]:
     )
 
 
+def append_only(table: str) -> str:
+    """Give the statement that makes a table refuse whatever is not an insertion, also to its owner."""
+    return (
+        f"create trigger append_only before update or delete or truncate on vault.{table} "
+        "for each statement execute function vault.refuse_change()"
+    )
+
+
 def create_role(role: str) -> str:
     """Give the statement that makes a role that cannot log in, unless the cluster has it already."""
     return (
@@ -107,9 +145,11 @@ def create_role(role: str) -> str:
     )
 
 
-def grants(tables: Collection[str]) -> Iterator[str]:
+def grants(tables: Collection[str], roles: Collection[str] = tuple(GRANTS)) -> Iterator[str]:
     """Give the statements that allow each role exactly what `GRANTS` lists for the tables that a revision makes."""
     for role, granted in GRANTS.items():
+        if role not in roles:
+            continue
         yield f"grant usage on schema vault to {role}"
         for table, privileges in granted.items():
             if table not in tables:

@@ -122,6 +122,17 @@ async def insert_root(transaction: Transaction, root: WrappedRoot, event: Event)
     await append(transaction, event)
 
 
+async def has_active(session: Session, merchant_id: str, purpose: Purpose) -> bool:
+    """Tell whether there is a key that new values are made with."""
+    return bool(
+        await session.value(
+            "select exists (select from vault.data_key where merchant_id = $1 and purpose = $2 and state = 'active')",
+            merchant_id,
+            purpose,
+        )
+    )
+
+
 async def insert_data_key(transaction: Transaction, key: NewKey, event: Event) -> None:
     """Keep a new active data key with its counter at zero, with the event."""
     await transaction.rows(

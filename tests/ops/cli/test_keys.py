@@ -1,5 +1,8 @@
+import asyncio
 import json
 from pathlib import Path
+
+import asyncpg
 
 from tests.ops.cli.commands import Desk
 
@@ -8,6 +11,22 @@ def test_keys_are_made_once(bare_desk: Desk) -> None:
     made = bare_desk.data("keys", "init")
     assert made["rootKeyId"].startswith("key_")
     assert "has its keys already" in bare_desk.refusal("keys", "init")
+
+
+def test_an_installation_of_an_earlier_version_gets_what_it_lacks(desk: Desk) -> None:
+    async def forget() -> None:
+        connection = await asyncpg.connect(desk.env["CARDVAULT_DATABASE_URL"], ssl=False)
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute(
+            "delete from vault.key_usage using vault.data_key where id = key_id and purpose = 'audit'"
+        )
+        await connection.execute("delete from vault.data_key where purpose = 'audit'")
+        await connection.close()
+
+    asyncio.run(forget())
+    root = desk.data("keys", "status")["rootKeys"][0]["rootKeyId"]
+    assert desk.data("keys", "init") == {"rootKeyId": root}
+    assert "has its keys already" in desk.refusal("keys", "init")
 
 
 def test_the_remark_about_copies_is_not_among_the_data(bare_desk: Desk) -> None:
@@ -36,7 +55,7 @@ def test_the_status_shows_whether_the_root_key_opens(desk: Desk) -> None:
 def test_the_status_shows_use_against_the_limit(desk: Desk, merchant_id: str) -> None:
     rings = desk.data("keys", "status")["dataKeys"]
     assert {(ring["merchantId"], ring["purpose"]) for ring in rings} == {
-        (None, "fingerprint"),
+        *((None, purpose) for purpose in ("fingerprint", "audit")),
         *((merchant_id, purpose) for purpose in ("card", "credential", "fingerprint")),
     }
     assert all(ring["limit"] == 2**31 and 0 <= ring["used"] < ring["limit"] for ring in rings)
@@ -84,6 +103,7 @@ def test_the_inventory_counts_what_needs_each_key(desk: Desk, merchant_id: str) 
     needed = {(key["merchantId"], key["purpose"]): key["rowsByPlace"] for key in keys}
     assert needed == {
         (None, "fingerprint"): {"api_secret.key_id": 1},
+        (None, "audit"): {},
         (merchant_id, "card"): {},
         (merchant_id, "credential"): {"merchant.gateway_credentials_key_id": 1},
         (merchant_id, "fingerprint"): {},

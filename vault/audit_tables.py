@@ -1,0 +1,61 @@
+"""The tables of the sequenced audit log: the head that fences sequencers, leaves, perfect subtrees, checkpoints.
+
+It refuses to know how rows are read or written (that is `vault.store.audit_log`). Invariants: all but the head are only
+ever added to, which a trigger sees to whoever asks; a size of an epoch has one checkpoint. Source: audit-log.md 3.10 A.
+"""
+
+import sqlalchemy as sa
+
+from vault.schema import DataClass, column, metadata
+
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    column("one", sa.Boolean, DataClass.OPERATIONAL, primary_key=True, server_default=sa.text("true")),
+    column("epoch", sa.Integer, DataClass.AUDIT),
+    column("origin", sa.Text, DataClass.CONFIGURATION),
+    column("size", sa.BigInteger, DataClass.AUDIT),
+    column("frontier", sa.LargeBinary, DataClass.AUDIT, comment="a hash for each bit of the size"),
+    column(
+        "appended_at", sa.DateTime(timezone=True), DataClass.OPERATIONAL, server_default=sa.text("clock_timestamp()")
+    ),
+    sa.CheckConstraint("one", name="one"),
+    sa.CheckConstraint("length(frontier) % 32 = 0", name="frontier"),
+)
+
+audit_leaf = sa.Table(
+    "audit_leaf",
+    metadata,
+    column("epoch", sa.Integer, DataClass.AUDIT),
+    column("place", sa.BigInteger, DataClass.AUDIT, comment="from 0, without a gap"),
+    column("event_id", sa.Text, DataClass.AUDIT),
+    column("merchant_id", sa.Text, DataClass.AUDIT),
+    column("occurred_at", sa.DateTime(timezone=True), DataClass.AUDIT),
+    column("hash", sa.LargeBinary, DataClass.AUDIT),
+    column("entry", sa.LargeBinary, DataClass.AUDIT, comment="the octets that are hashed"),
+    sa.PrimaryKeyConstraint("epoch", "place"),
+    # Not unique: a copy that somebody smuggles in must not keep the log from growing; a verifier names it.
+    sa.Index(None, "event_id"),
+    sa.Index("audit_leaf_merchant_ix", "merchant_id", "epoch", "place"),
+    sa.Index("audit_leaf_age_ix", "occurred_at", postgresql_using="brin"),
+)
+
+audit_subtree = sa.Table(
+    "audit_subtree",
+    metadata,
+    column("epoch", sa.Integer, DataClass.AUDIT),
+    column("height", sa.SmallInteger, DataClass.AUDIT, comment="a multiple of 8"),
+    column("place", sa.BigInteger, DataClass.AUDIT),
+    column("hash", sa.LargeBinary, DataClass.AUDIT),
+    sa.PrimaryKeyConstraint("epoch", "height", "place"),
+)
+
+audit_checkpoint = sa.Table(
+    "audit_checkpoint",
+    metadata,
+    column("epoch", sa.Integer, DataClass.AUDIT),
+    column("size", sa.BigInteger, DataClass.AUDIT),
+    column("note", sa.Text, DataClass.AUDIT),
+    column("signed_at", sa.DateTime(timezone=True), DataClass.AUDIT, server_default=sa.text("clock_timestamp()")),
+    sa.PrimaryKeyConstraint("epoch", "size"),
+)

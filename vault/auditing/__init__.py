@@ -1,0 +1,1 @@
+"""The sequenced audit log at work: growing, signing, anchoring, proving, exporting."""
