@@ -175,7 +175,7 @@ async def _keys(settings: Settings) -> Findings:
         async with operators_database(settings) as database:
             await custody.open_roots(settings, database)
             status = await read_status(settings, database)
-            inventory = await read_inventory(database, rows=False)
+            inventory = await read_inventory(settings, database, rows=False)
     except FORESEEN as error:
         found, _, advice = _reason(error).partition(": ")
         yield Finding("keys", Level.FAIL, found, advice or _TRY_AGAIN)

@@ -17,9 +17,8 @@ from vault.settings import Settings
 from vault.store import key_inventory
 from vault.store.key_inventory import KeyRow
 
-_YEAR: Final = timedelta(days=365)
-# Those that hash cannot be replaced where only the gateway holds the card, so they live longer.
-_CRYPTOPERIODS: Final = {"fingerprint": 2 * _YEAR}
+# How many times CARDVAULT_KEY_MAX_AGE_DAYS the keys that are replaced by age may be active.
+_CRYPTOPERIODS: Final = {"card": 1, "credential": 1, "fingerprint": 2}
 _WARNINGS: Final = (1, 7, 30)
 
 
@@ -46,17 +45,21 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One data key; `rows` counts what needs it by table and column, None where that was not asked for."""
+    """One data key, which may be active for `max_age` days or a multiple of it.
+
+    `rows` counts what needs it by table and column, None where that was not asked for.
+    """
 
     row: KeyRow
     rows: Mapping[str, int] | None
+    max_age: int
 
     @property
     def due(self) -> Due | None:
         """Say what is due next; a key that only opens what is old may do so until somebody has it destroyed."""
         match self.row:
-            case KeyRow(state="active"):
-                period = _CRYPTOPERIODS.get(self.row.purpose, _YEAR)
+            case KeyRow(state="active", purpose=purpose) if purpose in _CRYPTOPERIODS:
+                period = timedelta(days=self.max_age * _CRYPTOPERIODS[purpose])
                 return Due("rotate", self.row.created_at + period, self.row.now)
             case KeyRow(state="compromised", replace_by=datetime() as at):
                 return Due("replace", at, self.row.now)
@@ -89,17 +92,18 @@ class KeyEntry:
         }
 
 
-async def read_inventory(database: Database, *, rows: bool) -> list[KeyEntry]:
+async def read_inventory(settings: Settings, database: Database, *, rows: bool) -> list[KeyEntry]:
     """Read every data key, with `rows` how much needs it too."""
     async with database.session() as session:
         found = await key_inventory.data_keys(session)
         counts = await key_inventory.row_counts(session) if rows else None
-    return [KeyEntry(row, None if counts is None else counts.get(row.key_id, {})) for row in found]
+    max_age = settings.key_max_age_days
+    return [KeyEntry(row, None if counts is None else counts.get(row.key_id, {}), max_age) for row in found]
 
 
 async def read_all(settings: Settings, database: Database, *, rows: bool) -> tuple[KeyStatus, Sequence[KeyEntry]]:
     """Read the status of the keys and the inventory."""
-    return await read_status(settings, database), await read_inventory(database, rows=rows)
+    return await read_status(settings, database), await read_inventory(settings, database, rows=rows)
 
 
 def warnings(entries: Sequence[KeyEntry]) -> list[tuple[KeyEntry, Due]]:
