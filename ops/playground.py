@@ -51,10 +51,14 @@ _PACE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PlaygroundOptions:
-    """Where a playground lives; `port` 0 takes a free one, and the same again at the next start."""
+    """Where a playground lives; `port` 0 takes a free one, and the same again at the next start.
+
+    Without `limits` the same card may be tried again and again.
+    """
 
     data: Path
     port: int = 0
+    limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Playground:
         refuse_production(os.environ)
         self.folder = Folder(options.data.absolute().resolve())
         self._port = options.port
+        self._limits = options.limits
         self._processes: list[Process] = []
         self._hasty = 0
         self._postgres: EmbeddedPostgres | None = None
@@ -105,7 +110,9 @@ class Playground:
         addresses = Addresses(f"http://{_HOST}:{self._port or ports['server']}", sandbox_url, superuser, runtime)
         self._await("sandbox", lambda: is_up(addresses.sandbox, "/_sandbox/health"))
         gateway_key = write_public_key(keep_private_key(self._gateway_key_file).public_key())
-        record = asyncio.run(onboard(load_settings(_variables(self.folder, addresses)), self.folder, gateway_key))
+        record = asyncio.run(
+            onboard(load_settings(_variables(self.folder, addresses, limits=self._limits)), self.folder, gateway_key)
+        )
         self._register_merchant(addresses, record)
         self._ready = addresses, record
         self._start_vault(addresses)
@@ -136,7 +143,11 @@ class Playground:
             raise Refused("the sandbox does not take the merchant's key")
 
     def _start_vault(self, addresses: Addresses) -> None:
-        variables = {name: value for name, value in _variables(self.folder, addresses).items() if name != _ADMIN}
+        variables = {
+            name: value
+            for name, value in _variables(self.folder, addresses, limits=self._limits).items()
+            if name != _ADMIN
+        }
         port = addresses.server.rpartition(":")[2]
         self._start_process("server", ["serve", "--host", _HOST, "--port", port], _environment(variables))
         worker = self._start_process("worker", ["worker"], _environment(variables))
@@ -215,7 +226,7 @@ class Playground:
             "dataDir": str(self.folder.root),
             "logDir": str(self.folder.logs),
             "pids": self.pids,
-            "env": _variables(self.folder, addresses),
+            "env": _variables(self.folder, addresses, limits=self._limits),
         }
 
     def publish(self, path: Path) -> None:
@@ -223,7 +234,7 @@ class Playground:
         write_state(path, self.state)
 
 
-def _variables(folder: Folder, addresses: Addresses) -> dict[str, str]:
+def _variables(folder: Folder, addresses: Addresses, *, limits: bool) -> dict[str, str]:
     """Give the settings with which every command reaches this playground."""
     values = {
         "ENVIRONMENT": "development",
@@ -236,6 +247,7 @@ def _variables(folder: Folder, addresses: Addresses) -> dict[str, str]:
         "PUBLIC_URL": addresses.server,
         "LOG_FORMAT": "json",
         "AUDIT_ANCHOR": f"file:{folder.anchor}",
+        "RETRY_GUARD": "on" if limits else "off",
         **_PACE,
     }
     return {f"{PREFIX}{name}": value for name, value in values.items()}

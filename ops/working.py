@@ -13,7 +13,7 @@ from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.worker.delivering import Deliverer, webhook_loops
 from vault.worker.keys import key_loops
-from vault.worker.loop import Loop, orphanage, reconciliation, run, token_deletions, vaultings
+from vault.worker.loop import Loop, forgetting_attempts, orphanage, reconciliation, run, token_deletions, vaultings
 from vault.worker.sequencing import audit_loops
 from vault.worker.webhook_sender import WebhookSender
 
@@ -58,6 +58,7 @@ def _loops(services: Services) -> tuple[Loop, ...]:
         vaultings(services.vaulting_follower, idle=idle),
         token_deletions(services.tokens, idle=idle),
         orphanage(services.orphans, idle=idle),
+        forgetting_attempts(services.retry_guard),
         *key_loops(
             services.reencryption, services.key_life, max_age_days=services.settings.key_max_age_days, idle=idle
         ),

@@ -79,6 +79,7 @@ def settings_for(folder: Path, database_url: str, **changes: Any) -> Settings:
         "inquiry_first": 0.1,
         "inquiry_max": 1.0,
         "pool_size": 8,
+        "retry_guard": False,
     }
     return Settings(**(values | changes))
 

@@ -12,7 +12,7 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     │                   vault.mandate_errors: MandateEnded, MandateExpired, MandateNotStarted, MandateBusy,
     │                   MandateInterval; in vault.movement_errors: PaymentNotCancellable, AlreadyCaptured,
     │                   PaymentNotCapturable, CaptureAutomatic, CapturePending, CancellationPending,
-    │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured; in
+    │                   AuthorisationExpired, PaymentNotRefundable, NotCaptured; in vault.retry_errors: RetryLimit; in
     │                   vault.asking_errors: CardNotAtGateway; in vault.vaulting_errors: CardPending; in
     │                   vault.webhook_errors: TooManyEndpoints, EndpointDisabled
     ├── CardDeleted 410    PayloadTooLarge 413    UnsupportedMediaType 415

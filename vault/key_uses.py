@@ -102,6 +102,7 @@ KEPT_HASHES: Final = (
     ("payment", "digest", "digest_key_id"),
     ("payment", "fingerprint", "fingerprint_key_id"),
     ("movement", "digest", "digest_key_id"),
+    ("card_attempt", "print", "print_key_id"),
     ("vaulting", "digest", "digest_key_id"),
     ("vaulting", "fingerprint", "fingerprint_key_id"),
 )

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from vault.errors import FieldCode, VaultError
 from vault.problems import MEDIA_TYPE, error_classes
 from vault.routes.access import Access
+from vault.rules.declines import Retry
 
 _PROBLEM: Final = "#/components/responses/Problem"
 _HEADERS: Final = {
@@ -27,6 +28,20 @@ _REPLAYED: Final = {
         "description": "`true` when this request only found what an earlier one had made.",
         "schema": {"type": "string", "enum": ["true"]},
     }
+}
+_RETRY: Final = {
+    "retry": {
+        "type": "string",
+        "enum": list(Retry),
+        "description": "With `retry_limit`: what has to change before another attempt with this card.",
+    },
+    "notBefore": {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "With `retry_limit`: when the rule is over; null where no time is known.",
+    },
+    "rule": {"type": "string", "description": "With `retry_limit`: the name of the rule."},
+    "rulesVersion": {"type": "string", "description": "With `retry_limit`: the version of the rules."},
 }
 _REPLAYABLE: Final = ("PaymentView", "CaptureView", "RefundView")
 
@@ -101,6 +116,7 @@ def _problem_schema() -> dict[str, Any]:
                 "items": {"type": "integer"},
                 "description": "With `installments_not_offered`: the numbers that are offered for the amount.",
             },
+            **_RETRY,
             "declined": {
                 "type": "object",
                 "properties": {"category": text, "retry": text, "notBefore": {"type": ["string", "null"]}},

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import vault.asking_errors
 import vault.mandate_errors
 import vault.movement_errors
+import vault.retry_errors
 import vault.vaulting_errors
 import vault.webhook_errors  # noqa: F401 - the rest of the tree, which is walked below
 from vault.errors import (

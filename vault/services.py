@@ -6,6 +6,7 @@ It refuses to know HTTP. Invariant: nothing here is global; two installations ca
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from keys.keyring import Keyring
@@ -29,6 +30,7 @@ from vault.payment_options import PaymentOptions
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
 from vault.payments.drafting import Drafter
+from vault.payments.guarding import RetryGuard
 from vault.payments.moving import Moving
 from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
@@ -39,6 +41,7 @@ from vault.payments.writing_ahead import Tools
 from vault.reconcile import Reconciler
 from vault.reencryption import Reencryption
 from vault.roles import APP
+from vault.rules.retries import load_rules
 from vault.settings import Settings
 from vault.tokens import GatewayTokens
 from vault.vaultings.asking import Vaultings
@@ -67,6 +70,7 @@ class Services:
     vaultings: Vaultings
     vaulting_follower: VaultingFollower
     payments: Payments
+    retry_guard: RetryGuard
     mandates: Mandates
     charging: Charging
     sessions: PaymentSessions
@@ -95,7 +99,8 @@ class _Storing:
 async def running_services(settings: Settings) -> AsyncIterator[Services]:
     """Open database, keys and gateway connections, give the services, and close everything at the end.
 
-    Raises `SealError` when the root key cannot be opened and `DatabaseUnavailable` without a database.
+    Raises `SealError` when the root key cannot be opened, `DatabaseUnavailable` without a database, and
+    `SettingsInvalid` for an unusable file of retry rules.
     """
     database = Database(settings.database_url.get_secret_value(), role=APP, pool_size=settings.pool_size)
     try:
@@ -125,14 +130,17 @@ def _timeouts(answer: float) -> Timeouts:
 
 def _tools(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Tools:
     directory = Directory(database, keyring)
+    rules = load_rules(settings.retry_rules_file, datetime.now(UTC).date()) if settings.retry_guard else None
+    guard = RetryGuard(database, keyring, rules)
     return Tools(
         database=database,
         keyring=keyring,
         directory=directory,
         cards=Cards(database, keyring, directory, settings.card_policy),
-        drafter=Drafter(keyring, sender_seconds=settings.sender_deadline),
+        drafter=Drafter(keyring, guard, sender_seconds=settings.sender_deadline),
         sender=Sender(client),
-        recorder=Recorder(database, keyring, first_inquiry_seconds=settings.inquiry_first),
+        recorder=Recorder(database, keyring, guard, first_inquiry_seconds=settings.inquiry_first),
+        guard=guard,
         policy=settings.card_policy,
         preconditions=Preconditions(database),
         sender_seconds=settings.sender_deadline,
@@ -167,6 +175,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         vaultings=storing.vaultings,
         vaulting_follower=storing.follower,
         payments=Payments(tools),
+        retry_guard=tools.guard,
         mandates=Mandates(tools, storing.vaultings),
         charging=charging,
         sessions=PaymentSessions(tools, charging),

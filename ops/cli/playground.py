@@ -21,15 +21,15 @@ import click
     help="The folder of everything that stays. Default: one for each account, printed at the start.",
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The server's port. Default: a free one.")
-@click.option("--limits", is_flag=True, help="Request limits on, as in production (this version has none to turn on).")
-def dev(state: Path | None, data: Path | None, port: int, *, limits: bool) -> None:  # noqa: ARG001 - see its help
+@click.option("--limits", is_flag=True, help="Limits on, as in production: how often a card may be tried.")
+def dev(state: Path | None, data: Path | None, port: int, *, limits: bool) -> None:
     """Run the playground: embedded PostgreSQL, gateway simulator, server, worker, one merchant, one API key."""
     from ops.dev import run_dev
     from ops.playground import PlaygroundOptions
     from ops.playground_folder import default_folder
 
     folder = data or default_folder()
-    run_dev(PlaygroundOptions(folder, port), state or folder / "state.json")
+    run_dev(PlaygroundOptions(folder, port, limits), state or folder / "state.json")
 
 
 @click.command()

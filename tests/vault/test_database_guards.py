@@ -9,6 +9,7 @@ import pytest
 # They add their tables to the metadata.
 from vault import (  # noqa: F401
     approval_tables,
+    attempt_table,
     audit_tables,
     mandate_table,
     movement_table,

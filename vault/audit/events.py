@@ -31,6 +31,7 @@ class EventType(StrEnum):
     VAULTING_SESSION_OPENED = "vaulting.session_opened"
     CARD_FORGOTTEN = "card.forgotten_at_gateway"
     PAYMENT_CREATED = "payment.created"
+    PAYMENT_REFUSED = "payment.refused"
     PAYMENT_CHANGED = "payment.changed"
     PAYMENT_SESSION_OPENED = "payment.session_opened"
     PAYMENT_CANCEL_REQUESTED = "payment.cancel_requested"
@@ -111,6 +112,7 @@ DETAILS = frozenset(
         "key_id",
         "kind",
         "mandates",
+        "not_before",
         "not_sent",
         "operation",
         "payments",
@@ -121,6 +123,8 @@ DETAILS = frozenset(
         "recurring_type",
         "region_excluded",
         "rows",
+        "retry",
+        "rule",
         "scopes",
         "seal",
         "source",

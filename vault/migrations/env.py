@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 # They add their tables to the metadata.
 from vault import (  # noqa: F401
     approval_tables,
+    attempt_table,
     audit_tables,
     mandate_table,
     movement_table,

@@ -55,6 +55,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "updated_at)",
         "movement": "select, insert, update (status, gateway_id, result_code, result_status, result_message, not_sent, "
         "updated_at)",
+        "card_attempt": "select, insert, update (network, refusal_code, advice_code, declined_at, kept), delete",
         "orphan_capture": "select, insert, update (next_at, attempts), delete",
         "installment_offer": "select, insert, update (plans, consulted_at)",
         "vaulting": "select, insert, update (status, ending, buyer, card_id, next_action, redirected, result_code, "
@@ -88,6 +89,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "movement": "select",
         "vaulting": "select",
         "payment_inquiry": "select",
+        "card_attempt": "select",
         "operator": "select, insert, update (revoked_at)",
         "approval_request": "select, insert, update (consumed_at)",
         "approval": "select, insert",

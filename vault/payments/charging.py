@@ -20,7 +20,7 @@ from vault.payments.cancelling import Canceller
 from vault.payments.drafting import Asked
 from vault.payments.service import REPEATS, check_usable
 from vault.payments.writing_ahead import Paid, Prepared, Tools, WriteAhead, credential_of
-from vault.store import cards, drafts, mandates, payments
+from vault.store import cards, mandates, payments
 from vault.store.drafts import Begun, Draft
 from vault.stored_card import CardStatus, StoredCard
 from vault.wire.mandates import MandatePaymentRequest
@@ -52,7 +52,7 @@ class Charging:
         """Charge a card under a mandate, the buyer absent.
 
         Raises what `check_charge` and `Preconditions.check` raise, `CardDisabled`, `CardExpired` where the merchant
-        wants that, `NotFound`.
+        wants that, `RetryLimit`, `NotFound`.
         """
         account, asked = await self._ahead.asked(caller, request, f"mandates/{mandate_id}/payments", body)
         known = await self._ahead.replayed(asked, request.payment_request_id)
@@ -79,11 +79,11 @@ class Charging:
         card = await self._tools.cards.get(caller, mandate.card_id)
         _check_card(card, request, merchant)
         await self._tools.preconditions.check(merchant, request, card, mandate)
-        credential = credential_of(card)
-        draft = await self._tools.drafter.stored_card(wanted.asked, request, card, credential, mandate_id=mandate.id)
+        instrument = await self._ahead.instrument(caller, card, credential_of(card))
+        draft = await self._tools.drafter.stored_card(wanted.asked, request, card, instrument, mandate_id=mandate.id)
         call = PayCall(
             request,
-            await self._ahead.instrument(caller, card, credential),
+            instrument,
             merchant.settings,
             self._ahead.notify_url(wanted.account),
             card.buyer,
@@ -97,14 +97,18 @@ class Charging:
         return Prepared(draft, call, begin)
 
     async def _begin(self, mandate: Mandate, charge: Charge, draft: Draft, event: Event) -> Begun | None:
-        """Check and write in one transaction. Locks go from the card to the mandate, as where a card is deleted."""
+        """Check and write in one transaction.
+
+        Locks go from the card to the mandate, as where a card is deleted, and then to the number.
+        """
         async with self._tools.database.transaction() as transaction:
             await cards.share(transaction, mandate.merchant_id, mandate.card_id)
             locked = await mandates.lock(transaction, mandate.merchant_id, mandate.id)
+            await self._tools.guard.claim(transaction, draft)
             if await payments.find_by_request(transaction, draft.merchant_id, draft.request_id) is not None:
                 return None
             check_charge(locked, charge, await mandates.charges(transaction, locked))
-            return await drafts.begin(transaction, draft, event)
+            return await self._tools.guard.begin(transaction, draft, event)
 
     async def _unanswerable(self, wanted: Wanted, payment: Payment) -> Payment:
         """Cancel at once what wants a buyer who is not there; what cannot be done now is left to the worker."""

@@ -14,12 +14,15 @@ import orjson
 from keys.keyring import Envelope, Fingerprint, Keyring, Label, Purpose
 from vault.auth import Caller
 from vault.card_intake import consent_evidence, face_of_pan, profile_of
+from vault.gateway.messages import Instrument, TokenInstrument
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant
 from vault.payment import Channel, Credential, Kind
+from vault.payments.guarding import RetryGuard
+from vault.rules.scheme_declines import network_of
 from vault.store.drafts import Draft
 from vault.store.waiting import WITH_PAYMENTS
-from vault.stored_card import SecretKind, StoredCard
+from vault.stored_card import CardFace, SecretKind, StoredCard
 from vault.wire.requests import CardPaymentRequest, PaymentRequest, secrets_left_out
 
 
@@ -36,8 +39,9 @@ class Asked:
 class Drafter:
     """Makes drafts."""
 
-    def __init__(self, keyring: Keyring, *, sender_seconds: float) -> None:
+    def __init__(self, keyring: Keyring, guard: RetryGuard, *, sender_seconds: float) -> None:
         self._keyring = keyring
+        self._guard = guard
         self._sender_seconds = sender_seconds
 
     async def digest(self, asked: Asked, key_id: bytes | None = None) -> Fingerprint:
@@ -45,15 +49,19 @@ class Drafter:
         message = orjson.dumps([asked.route, secrets_left_out(dict(asked.body))], option=orjson.OPT_SORT_KEYS)
         return await self._keyring.digest(asked.caller.merchant_id, Label.REQUEST, message, key_id)
 
-    async def new_card(self, asked: Asked, request: CardPaymentRequest, channel: Channel) -> Draft:
+    async def new_card(
+        self, asked: Asked, request: CardPaymentRequest, instrument: Instrument, channel: Channel
+    ) -> Draft:
         """Draft a payment with a card that the buyer has just typed, or will type at the gateway."""
         payment_id = new_id(Prefix.PAYMENT)
         face, card = None, request.card
+        brand = card.card_no.brand if card is not None else None
         if request.store_card is not None and card is not None:
             prints = await self._keyring.fingerprints(asked.caller.merchant_id, card.card_no)
             face = face_of_pan(card.card_no, card, prints[0])
         return Draft(
             **await self._common(asked, request, payment_id),
+            **await self._named(asked, instrument, None, request.choice.brand or brand),
             kind=Kind.ONE_OFF,
             buyer=request.buyer_id,
             credential=Credential.UNSEEN if card is None else Credential.CARD_DATA,
@@ -67,14 +75,16 @@ class Drafter:
         )
 
     async def stored_card(
-        self, asked: Asked, request: PaymentRequest, card: StoredCard, credential: Credential, *, mandate_id: str | None
+        self, asked: Asked, request: PaymentRequest, card: StoredCard, instrument: Instrument, *, mandate_id: str | None
     ) -> Draft:
         """Draft a payment with a stored card: with the buyer present, or in the buyer's absence under a mandate."""
+        choice = request.choice or card.choice
         return Draft(
             **await self._common(asked, request, new_id(Prefix.PAYMENT)),
+            **await self._named(asked, instrument, card.face, choice.brand or card.face.brand),
             kind=Kind.MERCHANT_INITIATED if mandate_id else Kind.CARD_ON_FILE,
             buyer=card.buyer,
-            credential=credential,
+            credential=Credential.TOKEN if isinstance(instrument, TokenInstrument) else Credential.PAN,
             store_card=None,
             card_id=card.id,
             face=None,
@@ -82,7 +92,7 @@ class Drafter:
             secrets={},
             card_status=card.stored_status,
             mandate_id=mandate_id,
-            choice=request.choice or card.choice,
+            choice=choice,
         )
 
     async def _common(self, asked: Asked, request: PaymentRequest, payment_id: str) -> dict[str, Any]:
@@ -102,6 +112,13 @@ class Drafter:
             "expires_at": request.payment_expiry_time,
             "authentication": request.authentication,
         }
+
+    async def _named(
+        self, asked: Asked, instrument: Instrument, face: CardFace | None, brand: str | None
+    ) -> dict[str, Any]:
+        """Say how the charged number is known to the retry guard, and whose rules it follows."""
+        prints = await self._guard.prints(asked.caller.merchant_id, instrument, face)
+        return {"prints": prints, "network": network_of(brand)}
 
     async def _waiting(
         self, merchant_id: str, payment_id: str, request: CardPaymentRequest

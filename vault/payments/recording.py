@@ -15,6 +15,7 @@ from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Channel, Evidence, Payment, Source, Status, StoreState, Verdict, judge
 from vault.payments.bounds import lapsed
+from vault.payments.guarding import RetryGuard
 from vault.payments.keeping import keepable_of, kept
 from vault.payments.settling import settle
 from vault.payments.teaching import learn
@@ -36,8 +37,11 @@ _ALARMING: Final = {
 class Recorder:
     """Writes what evidence does to payments."""
 
-    def __init__(self, database: Database, keyring: Keyring, *, first_inquiry_seconds: float) -> None:
+    def __init__(
+        self, database: Database, keyring: Keyring, guard: RetryGuard, *, first_inquiry_seconds: float
+    ) -> None:
         self._database = database
+        self._guard = guard
         self._keeper = Keeper(database, keyring)
         self._first_inquiry = first_inquiry_seconds
 
@@ -123,6 +127,7 @@ class Recorder:
             await payments.save(transaction, after)
             await audit.append(transaction, _change_event(before, after, evidence, origin))
         await learn(transaction, before, after, origin)
+        await self._guard.learn(transaction, before, after)
         if before.status is not after.status:
             await _miss_network_id(transaction, after, origin)
         if after.nobody_there and before.cancel_requested_at is None and after.cancel_requested_at is not None:

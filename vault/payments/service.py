@@ -54,7 +54,7 @@ class Payments:
         call = PayCall(request, instrument, settings, notify_url, request.buyer_id, request.choice)
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(REPEATS):
-            draft = await self._tools.drafter.new_card(asked, request, channel)
+            draft = await self._tools.drafter.new_card(asked, request, instrument, channel)
             paid = await self._ahead.write_and_send(asked, draft, (account, call, deadline))
             if paid is not None:
                 return paid
@@ -88,9 +88,8 @@ class Payments:
                 if known is None:
                     raise
                 return known
-            credential = credential_of(card)
-            draft = await self._tools.drafter.stored_card(asked, request, card, credential, mandate_id=None)
-            instrument = await self._ahead.instrument(caller, card, credential, request.cvv)
+            instrument = await self._ahead.instrument(caller, card, credential_of(card), request.cvv)
+            draft = await self._tools.drafter.stored_card(asked, request, card, instrument, mandate_id=None)
             settings, notify_url = account.merchant.settings, self._ahead.notify_url(account)
             call = PayCall(request, instrument, settings, notify_url, card.buyer, draft.choice)
             paid = await self._ahead.write_and_send(asked, draft, (account, call, deadline))

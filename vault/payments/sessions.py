@@ -86,7 +86,7 @@ class PaymentSessions:
             return await self._with_card(account, asked, request, request.card_id)
         instrument = new_instrument(self._tools.policy, request)
         await self._tools.preconditions.check(asked.merchant, request)
-        draft = await self._tools.drafter.new_card(asked, request, Channel.SESSION)
+        draft = await self._tools.drafter.new_card(asked, request, instrument, Channel.SESSION)
         notify_url = self._ahead.notify_url(account)
         settings = account.merchant.settings
         return Prepared(draft, PayCall(request, instrument, settings, notify_url, request.buyer_id, request.choice))
@@ -100,8 +100,8 @@ class PaymentSessions:
         if credential is not Credential.TOKEN and request.mpi_data is None:
             raise CardNotAtGateway
         await self._tools.preconditions.check(account.merchant, request, card)
-        draft = await self._tools.drafter.stored_card(asked, request, card, credential, mandate_id=None)
         instrument = await self._ahead.instrument(asked.caller, card, credential)
+        draft = await self._tools.drafter.stored_card(asked, request, card, instrument, mandate_id=None)
         settings, notify_url = account.merchant.settings, self._ahead.notify_url(account)
         return Prepared(draft, PayCall(request, instrument, settings, notify_url, card.buyer, draft.choice))
 

@@ -21,16 +21,17 @@ _ENDED: Final = "stopped_by_issuer"
 
 def reading_of(payment: Payment, card: StoredCard | None) -> Decline | None:
     """Read the decline of a payment, with the card that was charged; None for one that did not fail."""
-    if payment.status is not Status.FAIL:
-        return None
+    return read_decline(words_of(payment, card)) if payment.status is Status.FAIL else None
+
+
+def words_of(payment: Payment, card: StoredCard | None = None) -> Words:
+    """Collect what was said about the outcome of a payment, with the card that was charged."""
     info, face = payment.result_info, card.face if card else payment.face
-    return read_decline(
-        Words(
-            NOT_SENT if payment.not_sent else payment.result.code if payment.result else "",
-            info.get("cardBrand", face.brand if face else None),
-            info.get("refusalCodeRaw"),
-            info.get("merchantAdviceCode"),
-        )
+    return Words(
+        NOT_SENT if payment.not_sent else payment.result.code if payment.result else "",
+        info.get("cardBrand", face.brand if face else None),
+        info.get("refusalCodeRaw"),
+        info.get("merchantAdviceCode"),
     )
 
 

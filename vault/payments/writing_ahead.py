@@ -28,10 +28,12 @@ from vault.gateway.session_messages import Call, outgoing
 from vault.opening import Opener
 from vault.payment import Credential, Payment, Status
 from vault.payments.drafting import Asked, Drafter
+from vault.payments.guarding import RetryGuard
 from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
-from vault.store import drafts, payments
+from vault.retry_errors import RetryLimit
+from vault.store import payments
 from vault.store.drafts import Begun, Draft
 from vault.stored_card import SecretKind, StoredCard
 from vault.wire.requests import PaymentRequest
@@ -69,6 +71,7 @@ class Tools:
     drafter: Drafter
     sender: Sender
     recorder: Recorder
+    guard: RetryGuard
     policy: CardPolicy
     preconditions: Preconditions
     sender_seconds: float
@@ -115,10 +118,13 @@ class WriteAhead:
         call: tuple[Account, Call, Deadline],
         begin: Beginning | None = None,
     ) -> Paid | None:
-        """Write the draft, send the call, record the answer; None when it has to be drafted again."""
+        """Write the draft, send the call, record the answer; None when it has to be drafted again.
+
+        Raises `RetryLimit`.
+        """
         account, wanted, deadline = call
         what = outgoing(wanted)
-        begun = await self._begin(asked, draft, begin or self._alone)
+        begun = await self._begin(asked, draft, begin or self._tools.guard.begin_alone)
         if begun is None or begun.replayed:
             return begun
         evidence = await self._tools.sender.send(account, begun.payment, what, deadline)
@@ -135,16 +141,16 @@ class WriteAhead:
             tuple(each for each in named if each is not None),
             details={"kind": draft.kind.value, "credential": draft.credential.value, "storage": draft.store_card},
         )
-        begun = await begin(draft, event)
+        try:
+            begun = await begin(draft, event)
+        except RetryLimit as refusal:
+            await self._tools.guard.record_refusal(draft, refusal, asked.caller.origin)
+            raise
         if begun is not None and begun.payment is not None:
             return Paid(begun.payment, replayed=False)
         if begun is not None and not begun.keys_active:
             self._tools.keyring.forget(draft.merchant_id, Purpose.CARD)
         return await self.replayed(asked, draft.request_id)
-
-    async def _alone(self, draft: Draft, event: Event) -> Begun:
-        async with self._tools.database.session() as session:
-            return await drafts.begin(session, draft, event)
 
     async def instrument(
         self, caller: Caller, card: StoredCard, credential: Credential, cvv: Cvv | None = None

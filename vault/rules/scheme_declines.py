@@ -73,7 +73,7 @@ _ADVICE: Final[Mapping[str, Decline | None]] = {
 
 _BY_REFUSAL: Final = {(network, code): read for network, read, codes in _REFUSALS for code in codes.split()}
 _VAGUE: Final = frozenset({DeclineCategory.ISSUER_DECLINED, DeclineCategory.UNKNOWN})
-_STRICTNESS: Final = (
+STRICTNESS: Final = (
     Retry.NEW_ID,
     Retry.LATER,
     Retry.FIX_DATA,
@@ -83,13 +83,18 @@ _STRICTNESS: Final = (
 )
 
 
+def network_of(brand: str | None) -> Network | None:
+    """Say whose rules the cards of a brand follow, where they are known here."""
+    return _NETWORKS.get(brand or "")
+
+
 def read_decline(words: Words) -> Decline:
     """Read a decline from everything that was said about it.
 
     The strictest word decides what may be tried; the longest wait counts, where waiting helps at all. The category is
     the result code's, or the issuer's where the result code says only that the issuer declined.
     """
-    network, refusal = _NETWORKS.get(words.brand or ""), words.refusal_code or ""
+    network, refusal = network_of(words.brand), words.refusal_code or ""
     known = _BY_REFUSAL.get((network, refusal)) or _BY_REFUSAL.get((None, refusal))
     said = [decline_for(words.result_code), known, _advice(words.advice_code, network)]
     reading = reduce(_stricter, [word for word in said if word not in {None, UNKNOWN}] or [UNKNOWN])
@@ -105,7 +110,7 @@ def _advice(code: str | None, network: Network | None) -> Decline | None:
 def _stricter(reading: Decline, word: Decline) -> Decline:
     return Decline(
         category=word.category if reading.category in _VAGUE else reading.category,
-        retry=max(reading.retry, word.retry, key=_STRICTNESS.index),
+        retry=max(reading.retry, word.retry, key=STRICTNESS.index),
         hard=reading.hard or word.hard,
         wait=max((wait for wait in (reading.wait, word.wait) if wait is not None), default=None),
         ends=word.ends or reading.ends,

@@ -1,7 +1,7 @@
 """Payments as they are written before their call: the row, what is sealed with it, its schedule and its event.
 
 It refuses to know the gateway. Invariants: all of it appears in one statement or not at all; a request id that is
-taken, a key that is retired or a card that changed meanwhile leaves nothing behind.
+taken, a key that is retired, a card that changed meanwhile or a number with a history leaves nothing behind.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import asyncpg
 
+from keys.keyring import Fingerprint
 from vault.audit.events import Event
 from vault.db import Session
 from vault.money import Amount
 from vault.payment import Channel, Credential, Kind, Payment, Status, StoreCard, StoreState
+from vault.store.attempts import prints_arrays
 from vault.store.audit import encoded
 from vault.store.cards import Secrets, secret_arrays
 from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
@@ -24,7 +26,8 @@ USUALLY_OPEN: Final = 14 * 60.0  # antom-api.md 2.1, paymentExpiryTime
 _BEGIN = f"""
 with usable as (
     select {keys_active("$30")} as keys, $12::text is null or exists (
-        select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card
+        select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card,
+        $44::int > 0 or vault.untried($1, $41::bytea[]) as untried
 ), ins as (
     insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
         buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
@@ -34,7 +37,7 @@ with usable as (
         $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
         coalesce($28::timestamptz, clock_timestamp() + make_interval(secs => $40)), $35, $36::jsonb,
         $37, $38, $39
-    from usable where keys and card
+    from usable where keys and card and untried
     on conflict (merchant_id, request_id) do nothing
     returning id, send_deadline, expires_at, created_at, updated_at
 ), sec as (
@@ -43,10 +46,15 @@ with usable as (
     from ins, unnest($29::text[], $32::bytea[], $30::bytea[]) as s(kind, envelope, key_id)
 ), inq as (
     insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select $1, id, send_deadline from ins
+), att as (
+    insert into vault.card_attempt (merchant_id, print, print_key_id, place, payment_id, card_id, mandate_id, currency,
+        value, network)
+    select $1, p.print, p.key_id, $44, ins.id, $12, $35, $6, $7, $43
+    from ins, unnest($41::bytea[], $42::bytea[]) as p(print, key_id)
 ), aud as (
     insert into vault.audit_pending (event_id, merchant_id, body) select $33, $1, $34 from ins
 )
-select usable.keys, usable.card, ins.*, clock_timestamp() as read_at from usable left join ins on true
+select usable.keys, usable.card, usable.untried, ins.*, clock_timestamp() as read_at from usable left join ins on true
 """
 
 
@@ -55,7 +63,8 @@ class Draft:
     """A payment as it is written before the call.
 
     `sender_seconds` from now the sender must not send any more; `open_seconds` from now it has expired, unless
-    `expires_at` says something else.
+    `expires_at` says something else; `prints` are the keyed hashes by which the charged number is known, `network` is
+    the one whose rules it follows.
     """
 
     merchant_id: str
@@ -84,6 +93,8 @@ class Draft:
     choice: BrandChoice = NO_CHOICE
     channel: Channel = Channel.DIRECT
     open_seconds: float = USUALLY_OPEN
+    prints: tuple[Fingerprint, ...] = ()
+    network: str | None = None
 
     @property
     def store_state(self) -> StoreState:
@@ -93,15 +104,20 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What writing a draft came to; no payment although both flags are true: the request id is taken."""
+    """What writing a draft came to; no payment although all flags are true: the request id is taken."""
 
     payment: Payment | None
     keys_active: bool
     card_usable: bool
+    untried: bool = True
 
 
-async def begin(session: Session, draft: Draft, event: Event) -> Begun:
-    """Write a payment before its call, unless its request id is taken, a key is retired or its card unusable."""
+async def begin(session: Session, draft: Draft, event: Event, place: int = 0) -> Begun:
+    """Write a payment before its call, unless its request id is taken, a key is retired or its card unusable.
+
+    At place 0 also unless its number was tried before or is being tried; other places are for those who hold the locks
+    of `vault.store.attempts` and have judged what was tried. Several payments with one number fail at place 0 together.
+    """
     kinds, envelopes, key_ids = secret_arrays(draft.secrets)
     row = await session.row(
         _BEGIN,
@@ -131,15 +147,25 @@ async def begin(session: Session, draft: Draft, event: Event) -> Begun:
         draft.card_status,
         envelopes,
         *encoded(event),
+        *_ways(draft),
+        place,
+    )
+    assert row is not None  # noqa: S101 - a select from a one-row CTE
+    return Begun(_begun(draft, row) if row["id"] else None, row["keys"], row["card"], row["untried"])
+
+
+def _ways(draft: Draft) -> tuple[Any, ...]:
+    """Give the values that say how the payment is made, and how the number is known."""
+    return (
         draft.mandate_id,
         json_text(draft.authentication),
         draft.choice.brand,
         draft.choice.region,
         draft.channel,
         draft.open_seconds,
+        *prints_arrays(draft.prints),
+        draft.network,
     )
-    assert row is not None  # noqa: S101 - a select from a one-row CTE
-    return Begun(_begun(draft, row) if row["id"] else None, row["keys"], row["card"])
 
 
 def _begun(draft: Draft, row: asyncpg.Record) -> Payment:

@@ -22,6 +22,7 @@ from vault.payment import (
     StoreCard,
     StoreState,
 )
+from vault.store.attempts import RELEASED
 from vault.store.audit import encoded
 from vault.store.cards import Page
 from vault.store.columns import choice_of, face_of, json_text, result_of, result_values
@@ -80,7 +81,7 @@ with done as (
 ), never as (
     delete from vault.payment_inquiry i using done
     where i.merchant_id = done.merchant_id and i.payment_id = done.id and $22::float8 is null
-)
+), {RELEASED}
 select updated_at, finalised_at, clock_timestamp() as read_at from done
 """
 
@@ -180,7 +181,7 @@ async def save(transaction: Transaction, payment: Payment) -> None:
 async def settle(
     session: Session, before: Payment, after: Payment, event: Event, seconds: float | None
 ) -> Payment | None:
-    """Write a change with its event and schedule in one statement, if the payment is exactly as it was before.
+    """Write a success with its event and schedule in one statement, if the payment is exactly as it was before.
 
     The next inquiry is in so many seconds, or never. None, and nothing done, when somebody else changed the payment.
     """

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from vault.logs import get_logger
 from vault.orphans import Orphans
+from vault.payments.guarding import RetryGuard
 from vault.reconcile import Reconciler
 from vault.store.inquiries import Due
 from vault.tokens import GatewayTokens
@@ -19,6 +20,7 @@ from vault.vaultings.following import VaultingFollower
 _log = get_logger(__name__)
 _BATCH: Final = 20
 _AFTER_FAILURE: Final = 1.0
+_SELDOM: Final = 600.0
 
 
 async def _nothing() -> None:
@@ -101,6 +103,11 @@ def vaultings(follower: VaultingFollower, *, idle: float) -> Loop:
 def token_deletions(tokens: GatewayTokens, *, idle: float) -> Loop:
     """Give the loop that has the gateway delete the tokens of deleted cards."""
     return Loop("tokens", tokens.delete_due, idle)
+
+
+def forgetting_attempts(guard: RetryGuard) -> Loop:
+    """Give the loop that deletes declines which no retry rule looks at any more."""
+    return Loop("attempts", guard.purge, _SELDOM)
 
 
 def orphanage(orphans: Orphans, *, idle: float) -> Loop:

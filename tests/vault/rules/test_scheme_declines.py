@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from vault.rules.declines import _DECLINES, Decline, DeclineCategory, Ends, Retry, decline_for
-from vault.rules.scheme_declines import _ADVICE, _BY_REFUSAL, _REFUSALS, _STRICTNESS, Words, read_decline
+from vault.rules.scheme_declines import _ADVICE, _BY_REFUSAL, _REFUSALS, STRICTNESS, Words, read_decline
 
 VAGUE = "DO_NOT_HONOR"
 
@@ -29,7 +29,7 @@ def test_no_word_makes_a_known_result_code_milder() -> None:
         alone = decline_for(code)
         for words in product(("VISA", "MASTERCARD", None), refusals, advices):
             stricter = read(code, *words)
-            assert _STRICTNESS.index(stricter.retry) >= _STRICTNESS.index(alone.retry), (code, words)
+            assert STRICTNESS.index(stricter.retry) >= STRICTNESS.index(alone.retry), (code, words)
             assert stricter.hard >= alone.hard, (code, words)
 
 
