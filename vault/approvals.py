@@ -134,7 +134,7 @@ class DualControl:
         return case
 
     async def cases(self, *, everything: bool) -> list[Case]:
-        """Give the requests that were not carried out, or all, newest first."""
+        """Give the requests that were neither carried out nor have expired, or all, newest first."""
         async with self._database.session() as session:
             return await approvals.cases(session, self._environment, everything=everything)
 

@@ -110,8 +110,11 @@ async def case(session: Session, request_id: str, environment: str, *, lock: boo
 
 
 async def cases(session: Session, environment: str, *, everything: bool) -> list[Case]:
-    """Give the requests that were not carried out, or all of them, newest first."""
-    rows = await session.rows(f"{_REQUEST} where $1 or consumed_at is null order by created_at desc, id", everything)
+    """Give the requests that were neither carried out nor have expired, or all of them, newest first."""
+    rows = await session.rows(
+        f"{_REQUEST} where $1 or (consumed_at is null and expires_at > clock_timestamp()) order by created_at desc, id",
+        everything,
+    )
     signers = await operators(session)
     return [await _case(session, row, environment, signers) for row in rows]
 
