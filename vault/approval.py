@@ -17,7 +17,13 @@ import orjson
 from keys.operatorkey import verify
 
 LIFETIME: Final = timedelta(hours=24)
+DUTIES: Final = (
+    "My operator key is mine alone: I keep its file and its passphrase from everybody, and report at once when either "
+    "may be known to somebody else. I sign only what I have read and understood, never on another's behalf, and I deny "
+    "what I was not told about."
+)
 _LABEL: Final = b"cardvault/approval/v1"
+_DUTIES_DIGEST: Final = sha256(DUTIES.encode()).hexdigest().encode()
 
 Parameter: TypeAlias = str | int | bool | None
 
@@ -95,8 +101,12 @@ class Request:
         return sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
 
     def statement(self, verb: Verb) -> bytes:
-        """Give the octets that are signed to say `verb` about this request."""
-        return b"\n".join((_LABEL, verb.encode(), self.digest().hex().encode()))
+        """Give the octets that are signed to say `verb` about this request.
+
+        They cover the duties of operators, so that whoever signs anything acknowledges them anew, and in their present
+        wording (controls.md KEY-13).
+        """
+        return b"\n".join((_LABEL, verb.encode(), self.digest().hex().encode(), _DUTIES_DIGEST))
 
 
 @dataclass(frozen=True, slots=True)

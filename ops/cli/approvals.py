@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.output import json_option, show_record, show_table
+from ops.cli.output import json_option, remark, show_record, show_table
 
 if TYPE_CHECKING:
     from vault.approval import Case
@@ -47,10 +47,11 @@ def show(approval_id: str, *, as_json: bool) -> None:
 @click.argument("approval_id")
 @json_option
 def approve(approval_id: str, *, as_json: bool) -> None:
-    """Approve a request of another operator, with your own key."""
-    from vault.approval import Verb
+    """Approve a request of another operator, with your own key; whoever signs acknowledges an operator's duties."""
+    from vault.approval import DUTIES, Verb
 
     _show(lambda control: control.decide(approval_id, Verb.APPROVE), as_json=as_json)
+    remark(f"Acknowledged with it: {DUTIES}")
 
 
 @approvals.command()

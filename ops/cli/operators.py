@@ -43,13 +43,14 @@ def create(
     from ops.approvals import create_operator, operator_record
     from ops.operating import with_control
     from ops.operator_keys import OwnKey, given_public_key
+    from vault.approval import DUTIES
 
     if (key_file is None) == (public_key is None):
         raise click.UsageError("Give --key-file or --public-key.")
     key = given_public_key(public_key) if key_file is None else OwnKey(key_file, passphrase_file)
     operator = with_control(lambda _, database, control: create_operator(database, control, person, key))
     show_record(operator_record(operator), as_json=as_json)
-    remark("Only this person may have the key file and know its passphrase.")
+    remark(f"With every signature this operator acknowledges: {DUTIES}")
 
 
 @operators.command(name="list")

@@ -88,7 +88,9 @@ def test_the_order_of_parameters_and_the_zone_do_not_matter() -> None:
 def test_what_is_signed_never_changes() -> None:
     """A changed encoding would end every approval that is under way."""
     assert REQUEST.statement(Verb.APPROVE) == (
-        b"cardvault/approval/v1\napprove\n" + b"a44207f112569ae12eaa86b20e2030bbbc065d6e6e4fb86d7edfd9593b4f2960"
+        b"cardvault/approval/v1\napprove\n"
+        b"a44207f112569ae12eaa86b20e2030bbbc065d6e6e4fb86d7edfd9593b4f2960\n"
+        b"a379441e86257da1ec3618ac534d221fdf29c06af2f3eea869972484b3a666e8"
     )
 
 
