@@ -5,17 +5,27 @@ driver's text.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _PATIENCE: Final = 5.0
 _RIGHT_TO_SET: Final = 16
 
 
-async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(url: str) -> Connection:
     """Open a plain connection with the login of a URL, in its own role."""
     return await asyncpg.connect(url, timeout=_PATIENCE)
+
+
+async def lock_refused(connection: Connection, statement: str) -> bool:
+    """Run a statement; tells whether it gave up waiting for a lock."""
+    try:
+        await connection.execute(statement)
+    except asyncpg.LockNotAvailableError:
+        return True
+    return False
 
 
 def reason_unusable(url: str, role: str) -> str | None:
@@ -38,7 +48,7 @@ async def _why_unusable(url: str, role: str) -> str | None:
         await connection.close()
 
 
-def needed_right(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+def needed_right(connection: Connection) -> str:
     """Name what a login needs on a role to act in it: since PostgreSQL 16 a member may lack the right to."""
     return "set" if connection.get_server_version().major >= _RIGHT_TO_SET else "member"
 

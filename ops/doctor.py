@@ -30,9 +30,11 @@ from vault.ids import key_name
 from vault.merchant import Merchant
 from vault.migrations import SchemaDiffers
 from vault.onboarding import Onboarding
+from vault.retention import LONGEST_UNVERIFIED
 from vault.roles import APP, OPERATOR
 from vault.services import gateway_client
 from vault.settings import Settings, SettingsInvalid, load_settings
+from vault.store import retention
 from vault.store.approvals import operators
 
 _OLDEST: Final = 15
@@ -122,6 +124,7 @@ async def _inside(settings: Settings) -> Findings:
         yield Finding("custody", severity, said, "keep database, keystore and passphrase apart, their backups too")
     yield await _dual_control(settings)
     yield await _audit(settings)
+    yield await _retention(settings)
 
 
 async def _server(settings: Settings, facts: Facts) -> Findings:
@@ -238,6 +241,20 @@ async def _audit(settings: Settings) -> Finding:
     if health.audit:
         return Finding("audit", Level.OK, "an event can be written")
     return Finding("audit", Level.FAIL, "no event can be written", "run cardvault db upgrade, and look at the database")
+
+
+async def _retention(settings: Settings) -> Finding:
+    """Ask for the last verification: that it is there in time, and found nothing past its period (RET-3)."""
+    async with operators_database(settings) as database, database.session() as session:
+        unverified = await retention.unverified_days(session)
+        oldest = await retention.oldest_expired_unpurged_seconds(session)
+    if unverified is not None and unverified > LONGEST_UNVERIFIED.days:
+        said = f"nothing was verified for {unverified:.0f} days"
+        return Finding("retention", Level.FAIL, said, "run a cardvault worker, or cardvault purge")
+    if oldest:
+        said = f"a card is past its period for {oldest:.0f} s"
+        return Finding("retention", Level.WARN, said, "look at cardvault retention and at the worker's log")
+    return Finding("retention", Level.OK, "no card is known to be past its period")
 
 
 def _reason(error: Exception) -> str:

@@ -12,12 +12,14 @@ from pydantic.alias_generators import to_camel
 
 from ops.gateway_probe import why_distrusted
 from ops.refusal import Refused
+from ops.retention import with_class
 from vault.directory import GatewayKeys
 from vault.errors import NotFound
 from vault.gateway.client import GatewayClient
 from vault.gateway.signing import load_private_key, load_public_key, public_key_digest
 from vault.merchant import Merchant, MerchantSettings
-from vault.onboarding import Onboarding
+from vault.onboarding import NewMerchant, Onboarding
+from vault.retention_class import RetentionClass
 
 _CURRENCY: Final = "settlement_currency"
 
@@ -28,6 +30,7 @@ class Change:
 
     name: str | None = None
     active: bool | None = None
+    retention: RetentionClass | None = None
     defaults: Mapping[str, str | None] = field(default_factory=dict)
 
 
@@ -121,7 +124,8 @@ async def find_merchant(onboarding: Onboarding, merchant_id: str) -> Merchant:
 async def show_merchant(onboarding: Onboarding, merchant_id: str) -> dict[str, Any]:
     """Give all that is shown of a merchant; raises `Refused` when there is none."""
     merchant = await find_merchant(onboarding, merchant_id)
-    return merchant_record(merchant) | {"gatewayKeys": keys_record(await onboarding.gateway_keys(merchant))}
+    record = await with_class(onboarding, merchant_record(merchant))
+    return record | {"gatewayKeys": keys_record(await onboarding.gateway_keys(merchant))}
 
 
 async def change_merchant(onboarding: Onboarding, merchant_id: str, change: Change) -> Merchant:
@@ -134,4 +138,17 @@ async def change_merchant(onboarding: Onboarding, merchant_id: str, change: Chan
         active=merchant.active if change.active is None else change.active,
         settings=settings_from(present, change.defaults),
     )
+    if change.retention is not None:
+        await onboarding.change_retention(merchant_id, change.retention)
     return await onboarding.change_merchant(changed)
+
+
+async def changed_record(onboarding: Onboarding, merchant_id: str, change: Change) -> dict[str, Any]:
+    """Change a merchant and give the fields that are shown; raises `Refused`."""
+    merchant = await change_merchant(onboarding, merchant_id, change)
+    return await with_class(onboarding, merchant_record(merchant))
+
+
+async def created_record(onboarding: Onboarding, new: NewMerchant) -> dict[str, Any]:
+    """Make a merchant and give the fields that are shown."""
+    return await with_class(onboarding, merchant_record(await onboarding.create_merchant(new)))

@@ -73,7 +73,7 @@ async def onboarding_on(settings: Settings, database: Database) -> Onboarding:
     return Onboarding(settings, database, roots, keyring, operator_origin())
 
 
-def _settings() -> Settings:
+def command_settings() -> Settings:
     """Read the settings, and lead what is logged away from the data on standard output."""
     settings = load_settings(os.environ)
     configure(settings.log_format, stream=sys.stderr.buffer)
@@ -87,7 +87,7 @@ def with_database(work: Callable[[Settings, Database], Awaitable[_Result]]) -> _
         async with operators_database(settings) as database:
             return await work(settings, database)
 
-    return asyncio.run(run(_settings()))
+    return asyncio.run(run(command_settings()))
 
 
 def with_control(work: Callable[[Settings, Database, DualControl], Awaitable[_Result]]) -> _Result:
@@ -113,7 +113,7 @@ def with_onboarding(work: Callable[[Onboarding], Awaitable[_Result]]) -> _Result
         async with onboarding_of(settings) as onboarding:
             return await work(onboarding)
 
-    return asyncio.run(run(_settings()))
+    return asyncio.run(run(command_settings()))
 
 
 def with_gateway(work: Callable[[Onboarding, GatewayClient], Awaitable[_Result]]) -> _Result:
@@ -123,4 +123,4 @@ def with_gateway(work: Callable[[Onboarding, GatewayClient], Awaitable[_Result]]
         async with onboarding_of(settings) as onboarding, gateway_client(settings) as client:
             return await work(onboarding, client)
 
-    return asyncio.run(run(_settings()))
+    return asyncio.run(run(command_settings()))

@@ -13,7 +13,16 @@ from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.worker.delivering import Deliverer, webhook_loops
 from vault.worker.keys import key_loops
-from vault.worker.loop import Loop, forgetting_attempts, orphanage, reconciliation, run, token_deletions, vaultings
+from vault.worker.loop import (
+    Loop,
+    card_life,
+    forgetting_attempts,
+    orphanage,
+    reconciliation,
+    run,
+    token_deletions,
+    vaultings,
+)
 from vault.worker.sequencing import audit_loops
 from vault.worker.webhook_sender import WebhookSender
 
@@ -62,4 +71,5 @@ def _loops(services: Services) -> tuple[Loop, ...]:
         *key_loops(
             services.reencryption, services.key_life, max_age_days=services.settings.key_max_age_days, idle=idle
         ),
+        *card_life(services.expiry_sweep, services.retention, interval=services.settings.retention_interval),
     )

@@ -7,14 +7,15 @@ waits for the gateway, which workers ask to forget as well (`vault.tokens`; desi
 from collections.abc import Sequence
 from typing import Final
 
-from vault.audit.events import Event, EventType
+from vault.audit.events import Event, EventType, Origin
 from vault.auth import Caller
+from vault.card_life import hand_on_default
 from vault.cards import locate
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
 from vault.store import audit, cards, mandates, payments, vaultings
 from vault.store.waiting import WITH_PAYMENTS
-from vault.stored_card import CardStatus, StoredCard
+from vault.stored_card import CardStatus, DeletionReason, StoredCard
 
 _REPEATS: Final = 4
 
@@ -33,35 +34,32 @@ class Erasure:
             card_id = found.id if isinstance(found, StoredCard) else card_id
             async with self._database.transaction() as transaction:
                 abandoned = await vaultings.abandon_card(transaction, caller.merchant_id, card_id)
+                if isinstance(found, StoredCard):
+                    await cards.lock_buyer(transaction, caller.merchant_id, found.buyer or "")
                 card = await cards.find(transaction, caller.merchant_id, card_id, lock=True)
                 here = card is not None and card.stored_status is not CardStatus.DELETED
                 if card is not None and here:
-                    await self._delete(transaction, caller, card)
-                await _write(transaction, caller, EventType.VAULTING_CHANGED, abandoned, "card_deleted")
+                    await delete_card(transaction, caller.origin, card, DeletionReason.REQUESTED)
+                writing = _Writing(transaction, caller.origin, caller.merchant_id)
+                await writing.of(EventType.VAULTING_CHANGED, abandoned, "card_deleted")
             if here or abandoned:
                 return
         raise Overloaded
 
-    @staticmethod
-    async def _delete(transaction: Transaction, caller: Caller, card: StoredCard) -> None:
-        ended = await mandates.end_of_card(transaction, caller.merchant_id, card.id)
-        await cards.delete(transaction, caller.merchant_id, [card.id])
-        await _write(transaction, caller, EventType.MANDATE_ENDED, ended, "card_deleted")
-        await _write(transaction, caller, EventType.CARD_DELETED, [card.id])
-
     async def erase_buyer(self, caller: Caller, buyer: str) -> None:
         """Delete a buyer's cards, end the mandates, take the name off payments; an unknown buyer is no error."""
         async with self._database.transaction() as transaction:
+            writing = _Writing(transaction, caller.origin, caller.merchant_id)
             stored = await vaultings.forget_buyer(transaction, caller.merchant_id, buyer)
             paid = await payments.forget_buyer(transaction, caller.merchant_id, buyer)
             await WITH_PAYMENTS.drop(transaction, caller.merchant_id, paid)
             erased = await cards.lock_buyer(transaction, caller.merchant_id, buyer)
             ended = await mandates.forget_buyer(transaction, caller.merchant_id, buyer)
-            await _write(transaction, caller, EventType.MANDATE_ENDED, ended, "buyer_erased")
+            await writing.of(EventType.MANDATE_ENDED, ended, DeletionReason.BUYER_ERASED)
             # A charge may have been written between the first look and the lock on its card.
             paid += await payments.forget_buyer(transaction, caller.merchant_id, buyer)
-            await cards.delete(transaction, caller.merchant_id, erased)
-            await _write(transaction, caller, EventType.CARD_DELETED, erased)
+            await cards.delete(transaction, caller.merchant_id, erased, DeletionReason.BUYER_ERASED)
+            await writing.of(EventType.CARD_DELETED, erased)
             counts = {"cards": len(erased), "payments": len(paid), "mandates": len(ended), "vaultings": len(stored)}
             if not any(counts.values()):
                 return
@@ -69,8 +67,26 @@ class Erasure:
             await audit.append(transaction, event)
 
 
-async def _write(
-    transaction: Transaction, caller: Caller, kind: EventType, ids: Sequence[str], reason: str | None = None
-) -> None:
-    for each in ids:
-        await audit.append(transaction, Event(kind, caller.origin, caller.merchant_id, (each,), reason=reason))
+async def delete_card(transaction: Transaction, origin: Origin, card: StoredCard, reason: DeletionReason) -> None:
+    """Delete a live card that is locked as are its buyer's others; the default flag goes on to one of those."""
+    writing = _Writing(transaction, origin, card.merchant_id)
+    ended = await mandates.end_of_card(transaction, card.merchant_id, card.id)
+    await cards.delete(transaction, card.merchant_id, [card.id], reason)
+    await writing.of(EventType.MANDATE_ENDED, ended, "card_deleted")
+    await writing.of(EventType.CARD_DELETED, [card.id], None if reason is DeletionReason.REQUESTED else reason)
+    if card.is_default and card.buyer is not None:
+        await hand_on_default(transaction, origin, card.merchant_id, card.buyer)
+
+
+class _Writing:
+    """Writes an event for each of several objects, in one transaction under one origin."""
+
+    def __init__(self, transaction: Transaction, origin: Origin, merchant_id: str) -> None:
+        self._transaction = transaction
+        self._origin = origin
+        self._merchant_id = merchant_id
+
+    async def of(self, kind: EventType, ids: Sequence[str], reason: str | None = None) -> None:
+        for each in ids:
+            event = Event(kind, self._origin, self._merchant_id, (each,), reason=reason)
+            await audit.append(self._transaction, event)

@@ -40,6 +40,7 @@ class Prefix(StrEnum):
     REFUND = "ref"
     MANDATE = "man"
     VAULTING = "vlt"
+    RETENTION_RUN = "run"
     KEY = "key"
     REENCRYPTION = "ren"
     CURSOR = "cur"

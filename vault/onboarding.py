@@ -15,14 +15,15 @@ from vault.api_secret import ApiSecret
 from vault.audit.events import Event, EventType, Origin
 from vault.auth import Scope
 from vault.custody import INSTALLATION, create_merchant_keys
-from vault.db import Database, StatementFailed
+from vault.db import Database, StatementFailed, Transaction
 from vault.directory import Directory, GatewayKeys, open_gateway_keys, seal_gateway_keys
 from vault.errors import Conflict, NotFound
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant, MerchantSettings
 from vault.opening import Opener
+from vault.retention_class import STANDARD, RetentionClass
 from vault.settings import Settings
-from vault.store import merchants
+from vault.store import merchants, retention
 from vault.store.merchants import ClientRow
 
 
@@ -38,6 +39,7 @@ class NewMerchant:
     gateway_client_id: str
     gateway_keys: GatewayKeys
     settings: MerchantSettings
+    retention: RetentionClass = STANDARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Onboarding:
         try:
             async with self._database.transaction() as transaction:
                 await merchants.insert(transaction, merchant, credentials, event)
+                await self._add_class(transaction, merchant.id, new.retention)
         except StatementFailed:
             raise Conflict("Another merchant has this gateway client id.") from None
         return replace(merchant, gateway_credentials=credentials.data)
@@ -95,6 +98,29 @@ class Onboarding:
         async with self._database.transaction() as transaction:
             await merchants.update(transaction, merchant, event)
         return merchant
+
+    async def retention(self, merchant_id: str) -> RetentionClass:
+        """Give the retention class that a merchant's new cards get."""
+        async with self._database.session() as session:
+            current = await retention.current_class(session, merchant_id)
+        if current is None:
+            raise NotFound
+        return current
+
+    async def change_retention(self, merchant_id: str, new: RetentionClass) -> None:
+        """Give a merchant's future cards another retention class; cards keep the one under which they were stored."""
+        async with self._database.transaction() as transaction:
+            await self._add_class(transaction, merchant_id, new)
+
+    async def _add_class(self, transaction: Transaction, merchant_id: str, new: RetentionClass) -> None:
+        event = Event(
+            EventType.RETENTION_CHANGED,
+            self._origin,
+            merchant_id,
+            (merchant_id,),
+            details={"days": new.days, "starts": new.starts},
+        )
+        await retention.add_class(transaction, merchant_id, new, event)
 
     async def gateway_keys(self, merchant: Merchant) -> GatewayKeys:
         """Open a merchant's gateway keys; raises `IntegrityFailure` or `KeysUnavailable`."""

@@ -12,6 +12,7 @@ from typing import Final
 from keys.keyring import Keyring
 from vault.audit.events import ActorKind, Origin
 from vault.auth import Authenticator
+from vault.card_life import ExpirySweep
 from vault.cards import Cards
 from vault.cursors import Cursors
 from vault.custody import open_keyring
@@ -40,6 +41,7 @@ from vault.payments.sessions import PaymentSessions
 from vault.payments.writing_ahead import Tools
 from vault.reconcile import Reconciler
 from vault.reencryption import Reencryption
+from vault.retention import Retention
 from vault.roles import APP
 from vault.rules.retries import load_rules
 from vault.settings import Settings
@@ -66,6 +68,8 @@ class Services:
     cursors: Cursors
     cards: Cards
     erasure: Erasure
+    expiry_sweep: ExpirySweep
+    retention: Retention
     tokens: GatewayTokens
     vaultings: Vaultings
     vaulting_follower: VaultingFollower
@@ -171,6 +175,8 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         cursors=Cursors(keyring),
         cards=tools.cards,
         erasure=Erasure(database),
+        expiry_sweep=ExpirySweep(database),
+        retention=Retention(database, interval=settings.retention_interval),
         tokens=GatewayTokens(database, keyring, directory, client, pace),
         vaultings=storing.vaultings,
         vaulting_follower=storing.follower,

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     key_max_age_days: int = Field(365, ge=1, le=730, description="a number of days from 1 to 730")
     retry_guard: bool = Field(True, description="on or off: whether the networks' rules for declined cards are kept to")
     retry_rules_file: Path | None = Field(None, description="the path of a JSON file with rules for declined cards")
+    retention_interval: Seconds = Field(86_400.0, description="seconds from one purge of cards to the next")
     event_retention_days: int = Field(30, ge=7, le=3650, description="a number of days from 7 to 3650")
 
     @classmethod

@@ -32,6 +32,14 @@ class SecretKind(StrEnum):
     SESSION = "SESSION"
 
 
+class DeletionReason(StrEnum):
+    """Why a card was deleted."""
+
+    REQUESTED = "requested"
+    BUYER_ERASED = "buyer_erased"
+    RETENTION = "retention"
+
+
 # What is kept with a card; the rest only waits.
 OF_CARDS: Final = frozenset({SecretKind.PAN, SecretKind.TOKEN, SecretKind.PROFILE})
 

@@ -74,8 +74,15 @@ card = Table(
     *brand_choice(),
     created_at(),
     created_at("updated_at"),
+    # The version of the merchant's retention class. Not a foreign key: classes cannot be deleted, and checking it would
+    # lock the merchant's class for every card that is stored.
+    column("retention", Integer, DataClass.CONFIGURATION, server_default=text("1")),
+    moment("expired_at", comment="when the end of the card's last month was noticed"),
+    column("deletion_reason", Text, DataClass.OPERATIONAL, nullable=True),
     PrimaryKeyConstraint("merchant_id", "id"),
     one_of("status", "ACTIVE", "DISABLED", "DELETED"),
+    one_of("deletion_reason", "requested", "buyer_erased", "retention"),
+    CheckConstraint("deletion_reason is null or status = 'DELETED'", name="deleted_for_a_reason"),
     CheckConstraint("(status = 'DELETED') = (buyer is null)", name="deleted_has_no_buyer"),
     CheckConstraint("fingerprint is null or status <> 'DELETED'", name="deleted_has_no_fingerprint"),
     CheckConstraint("token_print is null or status <> 'DELETED'", name="deleted_has_no_token_print"),
@@ -92,6 +99,12 @@ card = Table(
     ),
     Index("card_one_default_ix", "merchant_id", "buyer", unique=True, postgresql_where=text("is_default")),
     Index("card_newest_ix", "merchant_id", "buyer", text("created_at desc"), text("id desc")),
+    Index(
+        "card_expiring_ix",
+        "expiry_year",
+        "expiry_month",
+        postgresql_where=text("status = 'ACTIVE' and expired_at is null"),
+    ),
 )
 
 SECRET_KINDS = ("PAN", "TOKEN", "PROFILE")
@@ -244,12 +257,11 @@ audit_pending = Table(
 
 # Changes to these need no audit event: schedules, a counter, the events themselves and what is made of them, what can
 # be asked for again, orphans, which all end as a capture or as an alarm, tokens whose card's deletion was the event,
-# attempts, which change with their payment or go by age,
-# what merchants are told of changes that are audited, and how far a re-encryption is, whose batches and states have
-# their events.
+# attempts, which change with their payment or go by age, what merchants are told of changes that are audited, how far a
+# re-encryption is, whose batches and states have their events, and how far a retention run is, whose end is one.
 UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "card_attempt",
     "key_usage",
     "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint",
-    "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part",
+    "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run",
 })  # fmt: skip

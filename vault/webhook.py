@@ -29,6 +29,7 @@ class WebhookType(StrEnum):
     CARD_NOT_STORED = "card.not_stored"
     CARD_UPDATED = "card.updated"
     CARD_DISABLED = "card.disabled"
+    CARD_EXPIRED = "card.expired"
     CARD_REACTIVATED = "card.reactivated"
     CARD_DELETED = "card.deleted"
     PAYMENT_PROCESSING = "payment.processing"

@@ -20,6 +20,7 @@ from ops.cli.keys import keys
 from ops.cli.merchants import merchants
 from ops.cli.operators import operators
 from ops.cli.playground import demo, dev
+from ops.cli.retention import data_inventory, purge, retention
 from ops.cli.sandbox import sandbox
 from ops.cli.serving import serve, worker
 
@@ -84,5 +85,21 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without ticks gets question marks, not a failure
 
 
-for _command in (serve, worker, sandbox, dev, demo, db, keys, merchants, clients, operators, approvals, doctor):
+for _command in (
+    serve,
+    worker,
+    sandbox,
+    dev,
+    demo,
+    db,
+    keys,
+    merchants,
+    clients,
+    operators,
+    approvals,
+    retention,
+    purge,
+    data_inventory,
+    doctor,
+):
     main.add_command(_command)

@@ -13,6 +13,7 @@ from ops.cli.output import json_option, show_record, show_table
 
 if TYPE_CHECKING:
     from ops.merchants import KeyChange
+    from vault.retention_class import RetentionClass
 
 _COLUMNS = ("merchantId", "name", "status", "gatewayClientId")
 _REGIONAL = {
@@ -77,6 +78,31 @@ _OPTIONS = (
 )
 
 
+_RETENTION = (
+    click.option("--retention", type=int, metavar="DAYS", help="How long cards are kept; with --retention-reason."),
+    click.option(
+        "--retention-from",
+        type=click.Choice(["expired", "unused"]),
+        help="What the days are counted from: the card's expiry (so without the option), or its last charge.",
+    ),
+    click.option("--retention-reason", metavar="TEXT", help="The business or legal reason to keep them as long."),
+)
+
+
+def _retention(command: _Command) -> _Command:
+    """Give a command the options for a retention class."""
+    for option in reversed(_RETENTION):
+        command = option(command)
+    return command
+
+
+def _taken_class(rest: dict[str, Any]) -> "RetentionClass | None":
+    """Take the options for a retention class out of all options, and make it of them."""
+    from ops.retention import class_from
+
+    return class_from(*(rest.pop(name) for name in ("retention", "retention_from", "retention_reason")))
+
+
 def _defaults(command: _Command) -> _Command:
     """Give a command the options for a merchant's defaults."""
     for option in reversed(_OPTIONS):
@@ -102,6 +128,7 @@ def merchants() -> None:
 @_key_file("public", "The gateway's RSA public key, PEM or bare base64.", required=True)
 @click.option("--key-version", default="1", show_default=True, help="The version of both keys at the gateway.")
 @_defaults
+@_retention
 @json_option
 def create(
     name: str,
@@ -112,20 +139,22 @@ def create(
     **rest: Any,
 ) -> None:
     """Make a merchant with keys of its own; its gateway keys are checked and sealed."""
-    from ops.merchants import merchant_record, settings_from
+    from ops.merchants import created_record, settings_from
     from ops.operating import with_onboarding
     from vault.directory import GatewayKeys
     from vault.onboarding import NewMerchant
+    from vault.retention_class import STANDARD
 
-    as_json = rest.pop("as_json")
+    as_json, retention = rest.pop("as_json"), _taken_class(rest)
     public_keys = {key_version: gateway_public_key_file.read()}
     new = NewMerchant(
         name,
         gateway_client_id,
         GatewayKeys(gateway_private_key_file.read(), key_version, public_keys),
         settings_from({}, rest),
+        retention or STANDARD,
     )
-    show_record(merchant_record(with_onboarding(lambda onboarding: onboarding.create_merchant(new))), as_json=as_json)
+    show_record(with_onboarding(lambda onboarding: created_record(onboarding, new)), as_json=as_json)
 
 
 @merchants.command(name="list")
@@ -156,15 +185,18 @@ def show(merchant_id: str, *, as_json: bool) -> None:
 @click.option("--name", help="A new name.")
 @click.option("--enable", is_flag=True, help="Let a disabled merchant work again.")
 @_defaults
+@_retention
 @json_option
 def update(merchant_id: str, *, name: str | None, enable: bool, as_json: bool, **rest: Any) -> None:
-    """Change a merchant's name, state or defaults; what is not given stays."""
-    from ops.merchants import Change, change_merchant, merchant_record
+    """Change a merchant's name, state, retention or defaults; what is not given stays.
+
+    Another retention holds for the cards that are stored from now on.
+    """
+    from ops.merchants import Change, changed_record
     from ops.operating import with_onboarding
 
-    change = Change(name, True if enable else None, rest)
-    merchant = with_onboarding(lambda onboarding: change_merchant(onboarding, merchant_id, change))
-    show_record(merchant_record(merchant), as_json=as_json)
+    change = Change(name, True if enable else None, _taken_class(rest), rest)
+    show_record(with_onboarding(lambda onboarding: changed_record(onboarding, merchant_id, change)), as_json=as_json)
 
 
 @merchants.command()

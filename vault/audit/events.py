@@ -21,6 +21,7 @@ class EventType(StrEnum):
     CARD_STORED = "card.stored"
     CARD_UPDATED = "card.updated"
     CARD_DISABLED = "card.disabled"
+    CARD_EXPIRED = "card.expired"
     CARD_DELETED = "card.deleted"
     BUYER_ERASED = "buyer.erased"
     MANDATE_RECORDED = "mandate.recorded"
@@ -53,6 +54,10 @@ class EventType(StrEnum):
     MERCHANT_CREATED = "merchant.created"
     MERCHANT_CHANGED = "merchant.changed"
     GATEWAY_KEYS_CHANGED = "merchant.gateway_keys_changed"
+    RETENTION_CHANGED = "merchant.retention_changed"
+    RETENTION_PURGED = "retention.purged"
+    RETENTION_VERIFIED = "retention.verified"
+    RETENTION_SCRUBBED = "retention.scrubbed"
     CLIENT_CREATED = "client.created"
     CLIENT_ROTATED = "client.rotated"
     CLIENT_REVOKED = "client.revoked"
@@ -104,6 +109,9 @@ DETAILS = frozenset(
         "approvers",
         "cards",
         "created",
+        "days",
+        "examined",
+        "held",
         "credential",
         "currency",
         "evidence",
@@ -115,10 +123,12 @@ DETAILS = frozenset(
         "not_before",
         "not_sent",
         "operation",
+        "overdue",
         "payments",
         "person",
         "place",
         "pointers",
+        "purged",
         "purpose",
         "recurring_type",
         "region_excluded",
@@ -128,7 +138,9 @@ DETAILS = frozenset(
         "scopes",
         "seal",
         "source",
+        "starts",
         "storage",
+        "tables",
         "to",
         "value",
         "vaultings",

@@ -10,19 +10,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-# They add their tables to the metadata.
-from vault import (  # noqa: F401
-    approval_tables,
-    attempt_table,
-    audit_tables,
-    mandate_table,
-    movement_table,
-    offer_table,
-    reencryption_tables,
-    vaulting_table,
-    webhook_tables,
-)
-from vault.schema import SCHEMA, metadata
+from vault.every_table import metadata
+from vault.schema import SCHEMA
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks
 

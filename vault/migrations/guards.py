@@ -64,6 +64,9 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "vaulting_secret": "select, insert, delete",
         "vaulting_inquiry": "select, insert, update (next_at, attempts), delete",
         "token_deletion": "select, insert, update (next_at, attempts), delete",
+        "retention_class": "select",
+        "retention_run": "select, insert, update (finished_at, last_merchant_id, last_card_id, examined, purged, held, "
+        "overdue, oldest_due_at)",
         "event": "select, delete",
         "webhook_endpoint": "select, insert, update (status, tested_at, updated_at)",
         "webhook_secret": "select, insert, update (expires_at), delete",
@@ -83,6 +86,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "merchant": "select, insert, update",
         "api_client": "select, insert, update (name, scopes, cidrs, expires_at, revoked_at)",
         "api_secret": "select, insert, update (expires_at), delete",
+        "retention_class": "select, insert",
+        "retention_run": "select",
         "card": "select",
         "payment": "select",
         "mandate": "select",
@@ -138,6 +143,14 @@ def append_only(table: str) -> str:
         f"create trigger append_only before update or delete or truncate on vault.{table} "
         "for each statement execute function vault.refuse_change()"
     )
+
+
+def unsampled(table: str, column: str) -> str:
+    """Give the statement that keeps a sealed value or a wrapped key out of the planner's statistics.
+
+    Those hold values as they are, and would keep them after their row was deleted.
+    """
+    return f"alter table vault.{table} alter column {column} set statistics 0"
 
 
 def create_role(role: str) -> str:

@@ -25,11 +25,15 @@ TOLD: Final[Mapping[str, Told]] = {
     "card": Told(
         type="""case
         when tg_op = 'INSERT' then 'card.stored'
+        when old.expired_at is null and new.expired_at is not null then 'card.expired'
         when new.status = old.status then 'card.updated'
         when new.status = 'ACTIVE' then 'card.reactivated'
         else 'card.' || lower(new.status) end""",
-        data="""jsonb_build_object('cardId', new.id, 'status', new.status, 'cardBrand', new.brand,
-        'maskedCardNo', new.masked, 'isDefault', new.is_default)""",
+        data="""jsonb_build_object('cardId', new.id, 'status',
+        case when new.status = 'ACTIVE' and new.expired_at is not null then 'EXPIRED' else new.status end,
+        'cardBrand', new.brand, 'maskedCardNo', new.masked, 'isDefault', new.is_default)
+        || case when new.status = 'DELETED' then jsonb_build_object('reason', new.deletion_reason)
+        else jsonb_build_object() end""",
         inserted="true",
         updated="old.status <> new.status or old.is_default <> new.is_default or old.updated_at <> new.updated_at",
     ),
@@ -104,9 +108,9 @@ $$
 """
 
 
-def telling(table: str) -> Iterator[str]:
-    """Give the statements that make a table's changes write events."""
-    told = TOLD[table]
+def telling(table: str, told: Told | None = None) -> Iterator[str]:
+    """Give the statements that make a table's changes write events: those of `TOLD`, or others."""
+    told = told or TOLD[table]
     yield _FUNCTION.format(table=table, type=told.type, data=told.data, new_id=_NEW_ID)
     yield f"revoke all on function vault.tell_{table}() from public"
     for action, wanted in {"insert": told.inserted, "update": told.updated}.items():

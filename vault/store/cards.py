@@ -15,7 +15,7 @@ from keys.keyring import Envelope, Fingerprint
 from vault.card import Expiry
 from vault.db import Session, Transaction
 from vault.store.columns import FACE_COLUMNS, choice_of, face_of, json_text, keys_active
-from vault.stored_card import BrandChoice, CardStatus, SecretKind, StoredCard
+from vault.stored_card import BrandChoice, CardStatus, DeletionReason, SecretKind, StoredCard
 
 Secrets = Mapping[SecretKind, Envelope]
 
@@ -49,7 +49,8 @@ select merchant_id, card_id, 'card_secret', envelope, key_id, clock_timestamp() 
 _DELETE = """
 update vault.card set status = 'DELETED', buyer = null, fingerprint = null, fingerprint_key_id = null,
     token_print = null, token_print_key_id = null, is_default = false, metadata = null, consent = null,
-    network_transaction_id = null, selected_brand = null, selected_region = null, updated_at = clock_timestamp()
+    network_transaction_id = null, selected_brand = null, selected_region = null, deletion_reason = $3,
+    updated_at = clock_timestamp()
 where merchant_id = $1 and id = any($2) and status <> 'DELETED'
 """
 
@@ -198,6 +199,7 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
         )
     await transaction.rows(
         "update vault.card set expiry_month = coalesce($3, expiry_month), expiry_year = coalesce($4, expiry_year), "
+        "expired_at = case when ($3, $4) <> (expiry_month, expiry_year) then null else expired_at end, "
         "is_default = coalesce($5, is_default), status = coalesce($6, status), "
         "issuing_country = coalesce($7, issuing_country), funding = coalesce($8, funding), "
         "network_transaction_id = coalesce($9, network_transaction_id), metadata = coalesce($10::jsonb, metadata), "
@@ -224,13 +226,13 @@ async def update(transaction: Transaction, card: StoredCard, change: CardChange)
     )
 
 
-async def delete(transaction: Transaction, merchant_id: str, card_ids: Sequence[str]) -> None:
+async def delete(transaction: Transaction, merchant_id: str, card_ids: Sequence[str], reason: DeletionReason) -> None:
     """Make cards unusable for good: what was sealed, who bought and how to recognise the number are gone.
 
     A token waits as it was sealed for a worker that has the gateway delete it.
     """
     await transaction.rows(_DELETE_SECRETS, merchant_id, list(card_ids))
-    await transaction.rows(_DELETE, merchant_id, list(card_ids))
+    await transaction.rows(_DELETE, merchant_id, list(card_ids), reason)
 
 
 async def lock_buyer(transaction: Transaction, merchant_id: str, buyer: str) -> list[str]:

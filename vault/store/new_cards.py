@@ -53,7 +53,9 @@ with given as (
     select id from {from_arrays("wanted", _KEY, len(_GIVEN) + 1)}
     where not exists (select from vault.data_key k where k.id = wanted.key_id and k.state = 'active')
 ), ins as (
-    insert into vault.card ({_COLUMNS}, status) select {_COLUMNS}, 'ACTIVE' from given
+    insert into vault.card ({_COLUMNS}, status, retention)
+    select {_COLUMNS}, 'ACTIVE', (select max(version) from vault.retention_class r where r.merchant_id = g.merchant_id)
+    from given g
     where id not in (select id from retired) order by merchant_id, buyer, fingerprint
     on conflict (merchant_id, buyer, fingerprint) where fingerprint is not null do nothing
     returning id, created_at, updated_at

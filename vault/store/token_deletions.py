@@ -80,3 +80,8 @@ async def drop(session: Session, deletion: TokenDeletion) -> bool:
         deletion.owner_id,
     )
     return bool(rows)
+
+
+async def count(session: Session) -> int:
+    """Count the tokens that wait, of all merchants."""
+    return int(await session.value("select count(*) from vault.token_deletion"))

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from vault.card_life import ExpirySweep
 from vault.logs import get_logger
 from vault.orphans import Orphans
 from vault.payments.guarding import RetryGuard
 from vault.reconcile import Reconciler
+from vault.retention import Retention
 from vault.store.inquiries import Due
 from vault.tokens import GatewayTokens
 from vault.vaultings.following import VaultingFollower
@@ -21,6 +23,7 @@ _log = get_logger(__name__)
 _BATCH: Final = 20
 _AFTER_FAILURE: Final = 1.0
 _SELDOM: Final = 600.0
+_LIFE_SECONDS: Final = 30.0
 
 
 async def _nothing() -> None:
@@ -113,3 +116,9 @@ def forgetting_attempts(guard: RetryGuard) -> Loop:
 def orphanage(orphans: Orphans, *, idle: float) -> Loop:
     """Give the loop that looks for the payments of captures that came before them."""
     return Loop("orphans", orphans.look, idle)
+
+
+def card_life(sweep: ExpirySweep, retention: Retention, *, interval: float) -> tuple[Loop, Loop]:
+    """Give the loop that notes expiries, and the one that purges what is past its period, every `interval` seconds."""
+    idle = min(_LIFE_SECONDS, interval)
+    return Loop("expiry", sweep.once, idle), Loop("retention", retention.once, idle)

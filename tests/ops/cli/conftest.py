@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,10 +55,10 @@ def desk(bare_desk: Desk) -> Desk:
 @pytest.fixture
 def merchant_id(desk: Desk, key_texts: KeyTexts) -> str:
     """A merchant, made by the command."""
-    return make_merchant(desk, key_texts, "GATEWAY_1")["merchantId"]
+    return str(make_merchant(desk, key_texts, "GATEWAY_1")["merchantId"])
 
 
-def make_merchant(desk: Desk, key_texts: KeyTexts, gateway_client_id: str, *more: str) -> dict[str, str]:
+def make_merchant(desk: Desk, key_texts: KeyTexts, gateway_client_id: str, *more: str) -> dict[str, Any]:
     made: dict[str, str] = desk.data(
         *("merchants", "create", "--name", "Shop", "--gateway-client-id", gateway_client_id),
         *("--gateway-private-key-file", desk.file("merchant.pem", key_texts.private)),
