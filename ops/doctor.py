@@ -122,7 +122,7 @@ async def _inside(settings: Settings) -> Findings:
     for said in too_close(settings.keystore_path, settings.seal_passphrase_file, facts.folder):
         severity = Level.FAIL if settings.in_production else Level.WARN
         yield Finding("custody", severity, said, "keep database, keystore and passphrase apart, their backups too")
-    yield await _dual_control(settings)
+    yield await dual_control(settings)
     yield await _audit(settings)
     yield await _retention(settings)
 
@@ -210,7 +210,7 @@ def _due(entry: KeyEntry, due: Due) -> Finding:
     )
 
 
-async def _dual_control(settings: Settings) -> Finding:
+async def dual_control(settings: Settings) -> Finding:
     """See whether there are operators enough for what the policy asks, with one to spare for a lost key."""
     try:
         policy = read_policy(settings.approval_policy_file)

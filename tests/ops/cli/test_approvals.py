@@ -9,8 +9,10 @@ import pytest
 
 from keys.seals import keystore
 from ops import operator_keys
+from ops.doctor import Level, dual_control
 from tests.installation import PASSPHRASE
 from tests.ops.cli.commands import Desk
+from vault.settings import load_settings
 
 # One stretching takes a tenth of a second and is tested in tests/keys; here it is the cheapest there is.
 _WIDER = ("--scope", "audit:read")
@@ -162,17 +164,18 @@ def test_an_unknown_request_is_said_to_be(guarded: Desk) -> None:
         assert "no request for approval has this id" in alice.refusal("approvals", command, "apr_any")
 
 
-def test_the_doctor_counts_operators_against_the_policy(guarded: Desk, desk: Desk) -> None:
-    def said(**changes: str) -> tuple[str, str]:
-        found = json.loads(guarded.run("doctor", "--json", **changes).stdout)["findings"]
-        [one] = [each for each in found if each["area"] == "approvals"]
-        return one["level"], one["finding"]
+@pytest.mark.anyio
+async def test_the_doctor_counts_operators_against_the_policy(guarded: Desk) -> None:
+    async def said(policy: str = "") -> tuple[Level, str]:
+        settings = load_settings({**guarded.env, "CARDVAULT_APPROVAL_POLICY_FILE": policy})
+        found = await dual_control(settings)
+        return found.level, found.said
 
-    assert said() == ("warn", "0 operators, up to 1 have to approve what another asks for")
-    policy = Path(desk.env["CARDVAULT_APPROVAL_POLICY_FILE"])
-    assert said(approval_policy_file=str(policy)) == ("ok", "the policy asks for none")
+    assert await said() == (Level.WARN, "0 operators, up to 1 have to approve what another asks for")
+    policy = guarded.folder / "approvals.toml"
+    assert await said(str(policy)) == (Level.OK, "the policy asks for none")
     policy.write_text("approvals = 1")
-    assert said(approval_policy_file=str(policy))[0] == "fail"
+    assert await said(str(policy)) == (Level.FAIL, "the policy cannot be used")
 
 
 def test_lists_are_readable_without_json(guarded: Desk) -> None:
