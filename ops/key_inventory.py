@@ -1,7 +1,7 @@
-"""The inventory of data keys: each with its dates, its use against the limit, what needs it, and what is due next.
+"""The inventory of keys: each with its dates, its use against the limit, what needs it, and what is due next.
 
-It refuses to know key material. Invariants: every data key there ever was is listed; looking changes nothing
-(controls.md KEY-4, KEY-7, KEY-15).
+It refuses to know key material. Invariants: every root key and data key there ever was is listed; looking changes
+nothing (controls.md KEY-4, KEY-7, KEY-15).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from vault.db import Database
 from vault.ids import key_name
 from vault.settings import Settings
 from vault.store import key_inventory
-from vault.store.key_inventory import KeyRow
+from vault.store.key_inventory import ROOT, KeyRow
 
-# How many times CARDVAULT_KEY_MAX_AGE_DAYS the keys that are replaced by age may be active.
-_CRYPTOPERIODS: Final = {"card": 1, "credential": 1, "fingerprint": 2}
+# How many times CARDVAULT_KEY_MAX_AGE_DAYS keys may be active; others have no end of their own.
+_CRYPTOPERIODS: Final = {ROOT: 2, "card": 1, "credential": 1, "fingerprint": 2}
 _WARNINGS: Final = (1, 7, 30)
 
 
@@ -45,7 +45,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One data key, which may be active for `max_age` days or a multiple of it.
+    """One key, which may be active for `max_age` days or a multiple of it.
 
     `rows` counts what needs it by table and column, None where that was not asked for.
     """
@@ -93,9 +93,9 @@ class KeyEntry:
 
 
 async def read_inventory(settings: Settings, database: Database, *, rows: bool) -> list[KeyEntry]:
-    """Read every data key, with `rows` how much needs it too."""
+    """Read every key, with `rows` how much needs it too."""
     async with database.session() as session:
-        found = await key_inventory.data_keys(session)
+        found = await key_inventory.every_key(session)
         counts = await key_inventory.row_counts(session) if rows else None
     max_age = settings.key_max_age_days
     return [KeyEntry(row, None if counts is None else counts.get(row.key_id, {}), max_age) for row in found]

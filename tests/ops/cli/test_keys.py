@@ -102,11 +102,13 @@ def test_the_inventory_counts_what_needs_each_key(desk: Desk, merchant_id: str) 
     keys = desk.data("keys", "status")["keys"]
     needed = {(key["merchantId"], key["purpose"]): key["rowsByPlace"] for key in keys}
     assert needed == {
+        (None, "root"): {"data_key.root_key_id": len(keys) - 1},
         (None, "fingerprint"): {"api_secret.key_id": 1},
         (None, "audit"): {},
         (merchant_id, "card"): {},
         (merchant_id, "credential"): {"merchant.gateway_credentials_key_id": 1},
         (merchant_id, "fingerprint"): {},
     }
-    assert {(key["state"], key["due"], key["warning"]) for key in keys} == {("active", "rotate", None)}
+    assert {key["purpose"] for key in keys if key["due"] != "rotate"} == {"audit"}
+    assert {(key["state"], key["warning"]) for key in keys} == {("active", None)}
     assert {key["rows"] for key in desk.data("keys", "status", "--no-rows")["keys"]} == {None}
