@@ -44,6 +44,7 @@ class Same(StrEnum):
 
 
 _LENGTHS: Final = list(Kept)
+_UNKNOWN_KEY: Final = "unexpected_keyword_argument"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def _unusable(complaint: str) -> SettingsInvalid:
 
 def _complaint(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    steps = [str(step) for step in (fault["loc"][:-1] if fault["type"] == "extra_forbidden" else fault["loc"])]
+    steps = [str(step) for step in (fault["loc"][:-1] if fault["type"] == _UNKNOWN_KEY else fault["loc"])]
     return f"the file is not acceptable at /{'/'.join(steps)} ({fault['type']}); see docs/operations.md"
 
 
