@@ -146,6 +146,27 @@ async def test_two_executions_at_once_are_one(office: Office) -> None:
     assert ([each.reason for each in refused], await office.alarms()) == (["executed", "executed"], 1)
 
 
+async def test_a_denial_and_an_execution_at_once_come_one_after_the_other(office: Office) -> None:
+    for number in range(5):
+        parameters: dict[str, Parameter] = {"number": number}
+        request = await office.asked(parameters=parameters)
+        await office.decide("bob", request)
+        executed, denied = await asyncio.gather(
+            office.destroy(parameters=parameters), office.decide("bob", request, Verb.DENY), return_exceptions=True
+        )
+        outcome = (executed is None, denied is State.DENIED)
+        assert outcome in {(True, False), (False, True)}, (executed, denied)
+
+
+async def test_approvals_that_come_at_once_all_count(office: Office) -> None:
+    office.policy = Policy({DESTROY: 2})
+    await office.enrol("carol")
+    request = await office.asked()
+    await asyncio.gather(office.decide("bob", request), office.decide("carol", request))
+    await office.destroy()
+    assert await office.alarms() == 1
+
+
 async def test_nobody_approves_what_the_same_person_asked_for(office: Office) -> None:
     request = await office.asked()
     assert await office.refusal("alice", request) == "own_request"
