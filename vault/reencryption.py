@@ -21,9 +21,9 @@ from vault.db import Database, Session, Transaction
 from vault.errors import Conflict, IntegrityFailure
 from vault.ids import key_name
 from vault.key_uses import PLACES, Place
-from vault.logs import get_logger
+from vault.logs import alarm, get_logger
 from vault.opening import Opener
-from vault.store import audit, reencryption
+from vault.store import alarms, audit, reencryption
 from vault.store.reencryption import Batch, Fresh, Job, Old, Part
 
 _log = get_logger(__name__)
@@ -38,7 +38,12 @@ class Progress:
 
     job: Job
     parts: tuple[Part, ...]
-    seconds: float
+    at: datetime
+
+    @property
+    def late(self) -> bool:
+        """Tell whether a job that is not over is past its deadline."""
+        return self.job.open and self.job.deadline is not None and self.job.deadline < self.at
 
     @property
     def total(self) -> int:
@@ -58,7 +63,8 @@ class Progress:
     @property
     def rate(self) -> float:
         """Give the rows a second since the job last began to run."""
-        return (self.done - self.job.done_before) / self.seconds if self.seconds > 0 else 0.0
+        seconds = ((self.job.finished_at or self.at) - self.job.running_since).total_seconds()
+        return (self.done - self.job.done_before) / seconds if seconds > 0 else 0.0
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -106,7 +112,7 @@ class Reencryption:
                 return None
             now: datetime = await session.value("select clock_timestamp()")
             parts = tuple(await reencryption.parts(session, job))
-        return Progress(job, parts, ((job.finished_at or now) - job.running_since).total_seconds())
+        return Progress(job, parts, now)
 
     async def step(self) -> bool:
         """Do a batch, or whatever the job needs next; tells whether it is worth while to come again at once."""
@@ -121,6 +127,16 @@ class Reencryption:
             await asyncio.sleep(batch.wait)
             await self._do(job, batch)
         return True
+
+    async def watch_deadline(self) -> None:
+        """Raise the alarm for a job that should have been over by now (controls.md KEY-9)."""
+        progress = await self.progress()
+        if progress is None or not progress.late:
+            return
+        code, job_id = "reencryption_overdue", progress.job.id
+        async with self._database.session() as session:
+            if await alarms.raise_alarm(session, self._origin, INSTALLATION, code, job_id, {}):
+                alarm(_log, code, object_id=job_id)
 
     async def _do(self, job: Job, batch: Batch) -> None:
         """Renew what was claimed; what cannot be written, since a key was retired meanwhile, the next pass finds."""
@@ -182,7 +198,7 @@ class Reencryption:
             if await reencryption.unfinished(session, job):
                 await asyncio.sleep(_POLL)  # somebody else is claiming at this moment
                 return True
-        if not await self._writers_ended():
+        if not await writers_ended(self._database):
             return False
         async with self._database.transaction() as transaction:
             locked = await reencryption.lock_open(transaction, wait=False)
@@ -207,15 +223,16 @@ class Reencryption:
         await audit.append(transaction, event)
         _log.info("reencryption.ended", object_id=job.id, outcome=outcome.value, count=rows)
 
-    async def _writers_ended(self) -> bool:
-        """Wait until every transaction that may have looked at keys as they were before has ended, for a while."""
-        async with self._database.session() as session:
-            older = set(await reencryption.writers(session))
-            end = time.monotonic() + _PATIENCE
-            while older and time.monotonic() < end:
-                await asyncio.sleep(_POLL)
-                older &= set(await reencryption.writers(session))
-        return not older
+
+async def writers_ended(database: Database) -> bool:
+    """Wait until every transaction that may have looked at keys as they were before has ended, for a while."""
+    async with database.session() as session:
+        older = set(await reencryption.writers(session))
+        end = time.monotonic() + _PATIENCE
+        while older and time.monotonic() < end:
+            await asyncio.sleep(_POLL)
+            older &= set(await reencryption.writers(session))
+    return not older
 
 
 async def begin(

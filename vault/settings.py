@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     retry_guard: bool = Field(True, description="on or off: whether the networks' rules for declined cards are kept to")
     retry_rules_file: Path | None = Field(None, description="the path of a JSON file with rules for declined cards")
     retention_interval: Seconds = Field(86_400.0, description="seconds from one purge of cards to the next")
+    key_destruction_days: int = Field(7, ge=0, le=365, description="a number of days from 1 to 365")
     event_retention_days: int = Field(30, ge=7, le=3650, description="a number of days from 7 to 3650")
 
     @classmethod
@@ -138,6 +139,8 @@ class Settings(BaseSettings):
             yield "public_url", "has to be https in production"
         if self.request_deadline <= self.sender_deadline:
             yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
+        if self.in_production and self.key_destruction_days < 1:
+            yield "key_destruction_days", "has to be at least 1 in production"
         if self.in_production and any(each.is_loopback for each in self.webhook_networks):
             yield "webhook_networks", "must not hold this machine's own addresses in production"
         if self.inquiry_max < self.inquiry_first:

@@ -5,6 +5,7 @@ It refuses to know key material. Invariant: keys that exist are never replaced b
 
 import click
 
+from ops.cli.keys_life import compromise, destroy
 from ops.cli.keys_reencrypt import reencrypt
 from ops.cli.keys_rotate import rotate
 from ops.cli.output import json_option, remark, show_record, show_table
@@ -15,8 +16,8 @@ def keys() -> None:
     """Make, watch and change the installation's keys."""
 
 
-keys.add_command(rotate)
-keys.add_command(reencrypt)
+for _command in (rotate, reencrypt, compromise, destroy):
+    keys.add_command(_command)
 
 
 @keys.command()

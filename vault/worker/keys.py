@@ -1,4 +1,4 @@
-"""The worker's loops over keys: moving what retired keys hold, and replacing keys that are worn.
+"""The worker's loops over keys: moving what retired keys hold, replacing keys that are worn, destroying what is due.
 
 It refuses to know how either is done. Invariant: any number of workers may run them at once.
 """
@@ -17,6 +17,8 @@ def key_loops(reencryption: Reencryption, life: KeyLife, *, max_age_days: int, i
 
     async def look() -> bool:
         await life.rotate_worn(days=max_age_days)
+        await life.destroy_doomed()
+        await reencryption.watch_deadline()
         return False
 
     return Loop("reencryption", reencryption.step, idle), Loop("keys", look, _LOOK_SECONDS)
