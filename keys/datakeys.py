@@ -161,5 +161,11 @@ def load_data_key(root: RootKey, row: WrappedKey, environment: str) -> DataKey:
     return DataKey(row.key_id, row.merchant_id, row.purpose, row.created_at, primitive)
 
 
+def rewrap_data_key(row: WrappedKey, root: RootKey, newer: RootKey, environment: str) -> bytes:
+    """Return a stored key wrapped by a newer root key, for the same place; CannotOpen."""
+    context = _wrap_context(environment, row.merchant_id, row.key_id, row.purpose)
+    return newer.wrap(root.unwrap(row.wrapped, context=context), context=context)
+
+
 def _wrap_context(environment: str, merchant_id: str, key_id: bytes, purpose: Purpose) -> Context:
     return Context(environment, merchant_id, "data_key", key_id.hex(), purpose)

@@ -8,7 +8,7 @@ that was moved does not open; parsing is strict and a version is never guessed; 
 
 import os
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -60,18 +60,28 @@ class Context:
         )
 
 
+class Aead(Protocol):
+    """AES-256-GCM with a key that is elsewhere, in a token for instance; `decrypt` raises CannotOpen."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+        """Return ciphertext and tag."""
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+        """Return the plaintext of ciphertext and tag."""
+
+
 class Cipher:
     """One AES-256-GCM key with its id, expanded once; safe to share between threads and processes."""
 
     __slots__ = ("_aad_head", "_aead", "_head", "key_id")
 
-    def __init__(self, key_id: bytes, key: KeyMaterial) -> None:
+    def __init__(self, key_id: bytes, key: KeyMaterial | Aead) -> None:
         if len(key_id) != KEY_ID_BYTES:
             raise ValueError("a key id is exactly 16 octets")
         self.key_id = key_id
         self._head = bytes([VERSION]) + key_id
         self._aad_head = _prefixed(_LABEL) + _prefixed(bytes([VERSION])) + _prefixed(key_id)
-        self._aead = AESGCM(key.reveal())
+        self._aead = AESGCM(key.reveal()) if isinstance(key, KeyMaterial) else key
 
     def seal(self, plaintext: Secret, context: Context) -> bytes:
         """Return an envelope; PlaintextTooLarge beyond `MAX_PLAINTEXT_BYTES`. Text is sealed as UTF-8."""

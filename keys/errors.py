@@ -18,7 +18,21 @@ of an envelope, a key or a passphrase. Invariant: whoever catches `KeysError` ha
         ├── SealFileExposed          others than the owner may read or write the file
         ├── SealFileInvalid          not a keystore this version reads, or one with unacceptable parameters
         ├── WrongPassphrase          the passphrase does not open the file, or the file was altered
-        └── RootKeyMismatch          the root key opens, but is not the one that was expected
+        ├── RootKeyMismatch          the root key opens, but is not the one that was expected
+        ├── SealAddressInvalid       what should name a seal does not
+        ├── SealNotInstalled         the libraries of this kind of seal are not installed
+        ├── SealUnreachable          the token or the service does not answer, or cannot work now
+        ├── SealRefused              the token or the service answers, and refuses
+        ├── SealKeyMissing           the token has no such key
+        ├── SealKeyExists            the token has such a key, and a key is never replaced
+        ├── SealKeyUnfit             the token's key could leave it, or is of another kind
+        ├── SealUnknown              the seal opens, but guards no root key of this installation
+        └── ShareError
+            ├── ShareMistyped        the words are not a share
+            ├── ShareUnknown         a share of another installation, or of another set
+            ├── ShareRepeated        the same share twice
+            ├── SharesTooFew         fewer than it takes
+            └── SharesDisagree       what they make is not the key on record
 """
 
 from typing import ClassVar
@@ -108,3 +122,59 @@ class WrongPassphrase(SealError):
 
 class RootKeyMismatch(SealError):
     """The unwrapped root key has another check value than the one on record (KEY-12)."""
+
+
+class SealAddressInvalid(SealError, ValueError):
+    """The text is not the address of a seal; the message says what one looks like and repeats nothing of it."""
+
+
+class SealNotInstalled(SealError):
+    """This kind of seal needs libraries that are not installed."""
+
+
+class SealUnreachable(SealError):
+    """The token or the service that holds the seal's key does not answer, or not now."""
+
+
+class SealRefused(SealError):
+    """The token or the service refuses: wrong PIN, key disabled, no permission."""
+
+
+class SealKeyMissing(SealError):
+    """The token holds no key of this name."""
+
+
+class SealKeyExists(SealError):
+    """The token holds a key of this name, and a key is never replaced."""
+
+
+class SealKeyUnfit(SealError):
+    """The token's key is not an AES-256 key that never leaves the token (KEY-1, KEY-2)."""
+
+
+class SealUnknown(SealError):
+    """The seal can be used, but no root key of this installation is wrapped by it."""
+
+
+class ShareError(SealError):
+    """Something is wrong with a custodian's share; no message repeats a word of it."""
+
+
+class ShareMistyped(ShareError):
+    """The words are not a share: one is not in the list, one is missing, or they do not belong together."""
+
+
+class ShareUnknown(ShareError):
+    """The share is none of this installation, or not of the set that the others belong to."""
+
+
+class ShareRepeated(ShareError):
+    """The same share was given twice."""
+
+
+class SharesTooFew(ShareError):
+    """Fewer shares than the set asks for."""
+
+
+class SharesDisagree(ShareError):
+    """The shares make a key, but not the one on record."""

@@ -7,9 +7,9 @@ keys in memory is bounded. One keyring serves one event loop; a forked child sta
 """
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from keys.datakeys import (
     DataKey,
@@ -44,6 +44,8 @@ __all__ = [
     "WrappedKey",
     "new_data_key",
 ]
+
+Reopen: TypeAlias = Callable[[], Awaitable[Mapping[bytes, RootKey]]]
 
 DEFAULT_BLOCK: Final = 4096
 DEFAULT_LIMIT: Final = 2**31
@@ -93,6 +95,7 @@ class Keyring:
         if block < 1 or not 1 <= limit <= DEFAULT_LIMIT:
             raise ValueError("the block starts at 1, the limit lies between 1 and 2^31")
         self._roots = roots
+        self._reopen: Reopen | None = None
         self._rows = rows
         self._environment = environment
         self._block = block
@@ -101,6 +104,10 @@ class Keyring:
         self._rings: Lru[tuple[str, Purpose], _Ring] = Lru(cache_size)
         self._fork = forks.count
         self._locks = [asyncio.Lock() for _ in range(_STRIPES)]
+
+    def learn_roots_from(self, reopen: Reopen) -> None:
+        """Name who opens the root keys again when a data key is wrapped by one that came after this keyring."""
+        self._reopen = reopen
 
     async def active(self, merchant_id: str, purpose: Purpose) -> DataKey:
         """Return the key that new values are made with; KeyUnavailable when there is none."""
@@ -187,7 +194,9 @@ class Keyring:
         pair = (merchant_id, purpose)
         async with self._lock(pair):
             if (ring := self._rings.get(pair)) is None:
-                ring = self._load_ring(await self._rows.live(merchant_id, purpose))
+                rows = await self._rows.live(merchant_id, purpose)
+                await self._know_roots_of(rows)
+                ring = self._load_ring(rows)
                 self._rings.put(pair, ring)
             return ring
 
@@ -204,7 +213,13 @@ class Keyring:
                 return key
             if (row := await self._rows.find(key_id)) is None:
                 raise KeyUnknown
+            await self._know_roots_of([row])
             return self._load(row)
+
+    async def _know_roots_of(self, rows: Sequence[WrappedKey]) -> None:
+        wrapped_by = {row.root_key_id for row in rows if row.state is not KeyState.DESTROYED}
+        if self._reopen is not None and not wrapped_by <= self._roots.keys():
+            self._roots = {**self._roots, **await self._reopen()}
 
     def _load(self, row: WrappedKey) -> DataKey:
         key = self._keys.get(row.key_id)

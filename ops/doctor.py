@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from keys.keyring import Keyring
+from keys.seals.address import LocalAddress
 from ops.connection import why_no_connection
 from ops.doctor_database import Facts, read_facts
 from ops.failures import FORESEEN, explained
@@ -119,9 +120,10 @@ async def _inside(settings: Settings) -> Findings:
         return
     async for finding in _keys(settings):
         yield finding
-    for said in too_close(settings.keystore_path, settings.seal_passphrase_file, facts.folder):
-        severity = Level.FAIL if settings.in_production else Level.WARN
-        yield Finding("custody", severity, said, "keep database, keystore and passphrase apart, their backups too")
+    for keystore in _keystores(settings):
+        for said in too_close(keystore.path, keystore.passphrase_file, facts.folder):
+            severity = Level.FAIL if settings.in_production else Level.WARN
+            yield Finding("custody", severity, said, "keep database, keystore and passphrase apart, their backups too")
     yield await dual_control(settings)
     yield await _audit(settings)
     yield await _retention(settings)
@@ -171,23 +173,29 @@ def _roles(settings: Settings, facts: Facts) -> list[Finding]:
 
 
 async def _keys(settings: Settings) -> Findings:
-    exposed = settings.seal_passphrase_file.exists() and settings.seal_passphrase_file.stat().st_mode & _OTHERS
-    if exposed:
-        yield Finding("keys", Level.WARN, "others may read the passphrase file", "set its mode to 600")
+    for path in {keystore.passphrase_file for keystore in _keystores(settings)}:
+        if path is not None and path.exists() and path.stat().st_mode & _OTHERS:
+            yield Finding("keys", Level.WARN, "others may read the passphrase file", "set its mode to 600")
     try:
         async with operators_database(settings) as database:
-            await custody.open_roots(settings, database)
             status = await read_status(settings, database)
             inventory = await read_inventory(settings, database, rows=False)
+        status.require_open()
     except FORESEEN as error:
         found, _, advice = _reason(error).partition(": ")
         yield Finding("keys", Level.FAIL, found, advice or _TRY_AGAIN)
         return
     yield Finding("keys", Level.OK, "keystore and root key open")
+    for failure in status.failures:
+        yield Finding("keys", Level.WARN, f"one of the seals does not open: {_reason(failure)}", "mend or remove it")
     for ring in status.rings:
         yield _ring(ring)
     for entry, due in warnings(inventory):
         yield _due(entry, due)
+
+
+def _keystores(settings: Settings) -> list[LocalAddress]:
+    return [seal for seal in settings.seals if isinstance(seal, LocalAddress)]
 
 
 def _ring(ring: RingStatus) -> Finding:

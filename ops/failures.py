@@ -13,6 +13,7 @@ from keys.errors import (
     KeysError,
     KeyUnavailable,
     RootKeyMismatch,
+    SealAddressInvalid,
     SealError,
     SealFileMissing,
     WrongPassphrase,
@@ -117,7 +118,7 @@ def _(error: StatementFailed) -> str:
 def _(error: KeysError) -> str:
     match error:
         case WrongPassphrase():
-            return f"{error}: check CARDVAULT_SEAL_PASSPHRASE_FILE"
+            return f"{error}: check CARDVAULT_SEAL_PASSPHRASE_FILE, or the passphrase that was given"
         case SealFileMissing():
             return f"{error}: check CARDVAULT_SEAL, or make the keys with cardvault keys init"
         case RootKeyMismatch() | CannotOpen():
@@ -128,6 +129,11 @@ def _(error: KeysError) -> str:
             return str(error)
         case _:
             return f"the keys cannot be used: {error}"
+
+
+@explained.register
+def _(error: SealAddressInvalid) -> str:
+    return f"the seal's address {error}"
 
 
 @explained.register

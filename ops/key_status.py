@@ -3,26 +3,28 @@
 It refuses to know key material. Invariant: looking changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from keys.errors import KeysError
+from keys.errors import KeysError, KeyUnavailable
 from keys.keyring import DEFAULT_LIMIT
-from vault import custody
+from vault import unsealing
 from vault.db import Database
 from vault.ids import key_name
 from vault.settings import Settings
 from vault.store import keys
 from vault.store.keys import KeySummary, WrappedRoot
+from vault.unsealing import Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class RootStatus:
-    """One wrap of a root key, and whether this installation's seal opens it."""
+    """One wrap of a root key, and whether its seal opens it here (None: custodians' shares, nobody can tell)."""
 
     wrapped: WrappedRoot
-    opens: bool
+    opens: bool | None
 
     def as_record(self) -> dict[str, Any]:
         """Give the fields that are shown."""
@@ -66,6 +68,18 @@ class KeyStatus:
 
     roots: tuple[RootStatus, ...]
     rings: tuple[RingStatus, ...]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def failures(self) -> list[KeysError]:
+        """Why configured seals do not open."""
+        return [attempt.failure for attempt in self.attempts if attempt.failure is not None]
+
+    def require_open(self) -> None:
+        """Raise why the root keys do not open, unless a seal opens them all."""
+        closed = {root.wrapped.key_id for root in self.roots} - {id_ for each in self.attempts for id_ in each.roots}
+        if closed or not self.roots:
+            raise self.failures[0] if self.failures else KeyUnavailable()
 
     def as_record(self) -> dict[str, Any]:
         """Give everything as JSON-like values."""
@@ -76,15 +90,19 @@ class KeyStatus:
 
 
 async def read_status(settings: Settings, database: Database) -> KeyStatus:
-    """Read the keys' rows and try the seal on the root keys."""
+    """Read the keys' rows and try every configured seal on the root keys."""
     async with database.session() as session:
         roots = await keys.roots(session)
         rings = await keys.summary(session)
-    try:
-        opened = await custody.open_roots(settings, database) if roots else {}
-    except KeysError:
-        opened = {}
+    attempts = await unsealing.attempt(settings, roots) if roots else []
     return KeyStatus(
-        tuple(RootStatus(root, root.key_id in opened) for root in roots),
+        tuple(RootStatus(root, _opens(root, attempts)) for root in roots),
         tuple(RingStatus(summary) for summary in rings),
+        tuple(attempts),
     )
+
+
+def _opens(wrap: WrappedRoot, attempts: Sequence[Attempt]) -> bool | None:
+    if wrap.seal.startswith(unsealing.SHARES):
+        return None
+    return any(attempt.name == wrap.seal and wrap.key_id in attempt.roots for attempt in attempts)

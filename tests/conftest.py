@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: the asyncio backend, databases, a folder for logs; and the search for canaries (T-36)."""
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.canary import forms_in_text
 from tests.database import Cluster, Databases, Run
+from tests.hsm import Hsm, initialised, module
+from tests.kms import Kms, serving
 
 _RUN = pytest.StashKey[Run]()
 _KEY = "cardvault_cluster"
@@ -86,6 +89,28 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def hsm(tmp_path_factory: pytest.TempPathFactory) -> Hsm:
+    """A token in software; on a machine without SoftHSM2 the tests that need one say so, but not in CI."""
+    library = module()
+    if library is None:
+        why = "SoftHSM2 is not installed (Debian: apt-get install softhsm2), so the PKCS#11 seal is not tested"
+        assert "CI" not in os.environ, why
+        pytest.skip(why)
+    return initialised(library, tmp_path_factory.mktemp("hsm"))
+
+
+@pytest.fixture
+def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kms]:
+    """A double of AWS KMS, and credentials for it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "only-for-tests")
+    for name, value in {"AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    with serving() as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

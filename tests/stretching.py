@@ -8,25 +8,27 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from keys.seals.local import LocalSeal
-from vault.settings import Settings
+from keys.seals.address import LocalAddress, SealAddress
+from keys.seals.seal import Seal
 
-Opening: TypeAlias = Callable[[Settings], Awaitable[LocalSeal]]
-Opened: TypeAlias = dict[tuple[Path, int, int, str], LocalSeal]
+Opening: TypeAlias = Callable[[SealAddress], Awaitable[Seal]]
+Opened: TypeAlias = dict[tuple[Path, int, int, str], Seal]
 
 
 def once(stretch: Opening, opened: Opened) -> Opening:
     """Give an opening that remembers what it has opened."""
 
-    async def remembered(settings: Settings) -> LocalSeal:
+    async def remembered(address: SealAddress) -> Seal:
+        if not isinstance(address, LocalAddress) or address.passphrase_file is None:
+            return await stretch(address)
         try:
-            keystore, passphrase = settings.keystore_path.stat(), settings.seal_passphrase_file.stat()
-            text = settings.seal_passphrase_file.read_text()
+            keystore, passphrase = address.path.stat(), address.passphrase_file.stat()
+            text = address.passphrase_file.read_text()
         except OSError:
-            return await stretch(settings)
-        place = (settings.keystore_path, keystore.st_ctime_ns, passphrase.st_ctime_ns, text)
+            return await stretch(address)
+        place = (address.path, keystore.st_ctime_ns, passphrase.st_ctime_ns, text)
         if place not in opened:
-            opened[place] = await stretch(settings)
+            opened[place] = await stretch(address)
         return opened[place]
 
     return remembered

@@ -5,73 +5,79 @@ passed their known answers and its check value matched; what opens it is never i
 """
 
 import asyncio
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from keys import selftest
-from keys.errors import CannotOpen, KeyUnavailable, RootKeyMismatch
+from keys.errors import KeysError, KeyUnavailable
 from keys.keyring import Keyring, Purpose, new_data_key
 from keys.rootkey import RootKey
-from keys.seals.keystore import Passphrase
-from keys.seals.local import LocalSeal
-from vault.audit.events import ActorKind, Detail, Event, EventType, Origin
+from vault import unsealing
+from vault.audit.events import Detail, Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Conflict
 from vault.ids import key_name
-from vault.opening import report_damaged_key
 from vault.settings import Settings
 from vault.store import keys
-from vault.store.keys import KeyStore, WrappedRoot
+from vault.store.keys import KeyStore
 
 INSTALLATION: Final = ""
-_STARTING: Final = Origin(ActorKind.WORKER, "start")
 _INSTALLATION_PURPOSES: Final = (Purpose.FINGERPRINT, Purpose.AUDIT)
+_REOPEN_SECONDS: Final = 10.0
 _MERCHANT_PURPOSES: Final = (Purpose.CARD, Purpose.CREDENTIAL, Purpose.FINGERPRINT)
-
-
-def _passphrase(settings: Settings) -> Passphrase:
-    return Passphrase(settings.seal_passphrase_file.read_text().rstrip("\r\n"))
-
-
-async def open_seal(settings: Settings) -> LocalSeal:
-    """Open the keystore; the stretching of the passphrase takes its time in a thread. Raises `SealError`."""
-    return await asyncio.to_thread(LocalSeal.load, settings.keystore_path, _passphrase(settings))
 
 
 async def open_roots(settings: Settings, database: Database) -> dict[bytes, RootKey]:
     """Open every root key that is in use; raises `SealError`, or `KeyUnavailable` before `cardvault keys init`.
 
-    A wrap that does not open, or opens to another key than the one on record, leaves an alarm behind.
+    A wrap that does not open, or opens to another key than the one on record, leaves an alarm behind; so does a seal
+    that fails beside one that opens.
     """
     await asyncio.to_thread(selftest.run)
     async with database.session() as session:
-        wrapped = await keys.roots(session)
-    if not wrapped:
-        raise KeyUnavailable
-    seal = await open_seal(settings)
-    try:
-        return {root.key_id: _unwrapped(seal, root, settings) for root in wrapped if root.seal == seal.name}
-    except (CannotOpen, RootKeyMismatch):
-        await report_damaged_key(database, _STARTING)
-        raise
+        wraps = await keys.roots(session)
+    return await unsealing.root_keys(settings, database, wraps)
 
 
-def _unwrapped(seal: LocalSeal, root: WrappedRoot, settings: Settings) -> RootKey:
-    return seal.unwrap_root(
-        root.wrapped,
-        key_id=root.key_id,
-        version=root.version,
-        environment=settings.environment,
-        check_value=root.check_value,
-    )
+class _Reopening:
+    """Opens the root keys again when a data key names one that the process has not: somebody rotated it.
+
+    At most every ten seconds, so that a seal that is gone is not asked with every request (T-17).
+    """
+
+    def __init__(self, settings: Settings, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._database = database
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._opened: dict[bytes, RootKey] = {}
+        self._next = clock()
+
+    async def __call__(self) -> Mapping[bytes, RootKey]:
+        """Give the root keys as they are now, or as they were a moment ago; `KeyUnavailable` when they do not open."""
+        async with self._lock:
+            if self._clock() >= self._next:
+                self._next = self._clock() + _REOPEN_SECONDS
+                try:
+                    self._opened = await open_roots(self._settings, self._database)
+                except KeysError:
+                    raise KeyUnavailable from None
+            return self._opened
 
 
 async def open_keyring(settings: Settings, database: Database) -> Keyring:
     """Give the keyring that services seal and open with."""
-    return Keyring(await open_roots(settings, database), KeyStore(database), settings.environment)
+    roots = await open_roots(settings, database)
+    keyring = Keyring(roots, KeyStore(database), settings.environment)
+    keyring.learn_roots_from(_Reopening(settings, database))
+    return keyring
 
 
 async def initialise(settings: Settings, database: Database, origin: Origin) -> bytes:
-    """Make the keystore if there is none, the root key and the installation's own data keys; gives the root key's id.
+    """Make the root key and the installation's own data keys; gives the root key's id.
+
+    Every configured seal guards it; a keystore file, or a key in a token, that is not there yet is made.
 
     Raises `Conflict` when the installation has its keys already: they are never replaced by this.
     """
@@ -82,19 +88,13 @@ async def initialise(settings: Settings, database: Database, origin: Origin) -> 
         if await complete(settings, database, origin):
             return present[0].key_id
         raise Conflict("This installation has its keys already.")
-    path = settings.keystore_path
-    make = LocalSeal.load if path.exists() else LocalSeal.create
-    seal = await asyncio.to_thread(make, path, _passphrase(settings))
     root = RootKey.generate(version=1)
-    wrap = seal.wrap_root(root, settings.environment)
-    seal_again = await open_seal(settings)
-    seal_again.unwrap_root(
-        wrap, key_id=root.key_id, version=1, environment=settings.environment, check_value=root.check_value()
-    )
-    details: dict[str, Detail] = {"version": 1, "seal": seal.name, "key_id": key_name(root.key_id)}
+    wraps = [await unsealing.guard(root, each, settings.environment, create=True) for each in settings.seals]
+    seals = " ".join(wrap.seal for wrap in wraps)
+    details: dict[str, Detail] = {"version": 1, "seal": seals, "key_id": key_name(root.key_id)}
     event = Event(EventType.ROOT_KEY_CREATED, origin, INSTALLATION, details=details)
     async with database.transaction() as transaction:
-        await keys.insert_root(transaction, WrappedRoot(root.key_id, 1, root.check_value(), seal.name, wrap), event)
+        await keys.insert_root(transaction, wraps, event)
         for purpose in _INSTALLATION_PURPOSES:
             await _create(transaction, root, INSTALLATION, purpose, settings, origin)
     return root.key_id

@@ -1,4 +1,4 @@
-"""The tables of root keys, their wraps and data keys; the other tables refer to them.
+"""The tables of root keys, their wraps, custodians' shares and data keys; the other tables refer to them.
 
 It refuses to know what is sealed with a key. Invariant: a data key cannot go while a row refers to it.
 """
@@ -13,6 +13,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -58,6 +59,36 @@ data_key = Table(
     one_of("state", "active", "decrypt_only", "compromised", "destroyed"),
     CheckConstraint("length(id) = 16", name="id_length"),
     Index("data_key_one_active_ix", "merchant_id", "purpose", unique=True, postgresql_where=text("state = 'active'")),
+)
+
+share_set = Table(
+    "share_set",
+    metadata,
+    column("id", LargeBinary, DataClass.OUR_ID, primary_key=True),
+    column("identifier", Integer, DataClass.OPERATIONAL, comment="of SLIP-39, not unique"),
+    column("threshold", Integer, DataClass.CONFIGURATION),
+    column("check_value", LargeBinary, DataClass.KEYED_HASH),
+    created_at(),
+    CheckConstraint("threshold between 2 and 16", name="threshold"),
+)
+
+custodian_share = Table(
+    "custodian_share",
+    metadata,
+    column("set_id", LargeBinary, DataClass.OUR_ID, ForeignKey(share_set.c.id)),
+    column("number", Integer, DataClass.OPERATIONAL),
+    column("custodian", Text, DataClass.CONFIGURATION),
+    column("digest", LargeBinary, DataClass.KEYED_HASH, comment="of 256 random bits"),
+    moment("acknowledged_at"),
+    column(
+        "statement",
+        LargeBinary,
+        DataClass.OPERATIONAL,
+        nullable=True,
+        comment="SHA-256 of the text that was acknowledged",
+    ),
+    PrimaryKeyConstraint("set_id", "number"),
+    UniqueConstraint("set_id", "custodian"),
 )
 
 key_usage = Table(

@@ -1,6 +1,6 @@
 """What single settings may be: URLs, seals, networks, lists of seconds; each says how to mend what it refuses.
 
-Refuses to know which setting it is asked about. Invariant: a refusal is a literal text and repeats no value.
+Refuses to know which setting it is asked about. Invariant: a refusal is a fixed text and repeats no value.
 """
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -10,6 +10,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
+
+from keys.errors import SealAddressInvalid
+from keys.seals.address import addresses
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -63,14 +66,13 @@ def gateway_url(url: str) -> str:
     return address
 
 
-def seal(uri: str) -> str:
-    """Accept the seals that are built; the others are refused by name so that nobody waits for them."""
-    scheme, _, path = uri.partition(":")
-    if scheme in {"pkcs11", "awskms", "transit"}:
-        raise refusal("names a seal that this version does not have; use local:/path/to/keystore")
-    if scheme != "local" or not Path(path).is_absolute():
-        raise refusal("has to be local: and the absolute path of the keystore file, local:/path/to/keystore")
-    return uri
+def seals(text: str) -> str:
+    """Check one address of a seal or several; which kinds there are, `keys.seals.address` says."""
+    try:
+        addresses(text)
+    except SealAddressInvalid as error:
+        raise PydanticCustomError("setting", "{mend}", {"mend": str(error)}) from None
+    return text
 
 
 def anchor(uri: str) -> str:

@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self, TypeAlias
@@ -16,6 +17,7 @@ from typing import Annotated, Final, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from keys.seals.address import LocalAddress, SealAddress, address, addresses
 from vault import setting_kinds
 from vault.card_policy import CardPolicy
 from vault.setting_kinds import Network
@@ -66,8 +68,10 @@ class Settings(BaseSettings):
     environment: Environment = Field(Environment.PRODUCTION, description="development or production")
     database_url: DatabaseUrl = Field(description="postgresql://user:password@host:5432/database")
     admin_database_url: DatabaseUrl | None = Field(None, description="the same, for a role that may migrate")
-    seal: Annotated[str, AfterValidator(setting_kinds.seal)] = Field(description="local:/path/to/keystore")
-    seal_passphrase_file: Path = Field(description="the path of a file that holds the keystore's passphrase")
+    seal: Annotated[str, AfterValidator(setting_kinds.seals)] = Field(description="local:/path/to/keystore")
+    seal_passphrase_file: Path | None = Field(
+        None, description="the path of a file that holds the keystore's passphrase"
+    )
     approval_policy_file: Path | None = Field(None, description="the path of a policy of approvals in TOML")
     operator_key_file: Path | None = Field(None, description="the path of the operator's own key file")
     operator_passphrase_file: Path | None = Field(None, description="the path of a file with that key's passphrase")
@@ -137,6 +141,9 @@ class Settings(BaseSettings):
             yield "gateway_url", "may be http only for a gateway on this machine (127.0.0.1)"
         if self.public_url.startswith("http:") and self.in_production:
             yield "public_url", "has to be https in production"
+        if any(isinstance(each, LocalAddress) and each.passphrase_file is None for each in self.seals):
+            mend = type(self).model_fields["seal_passphrase_file"].description
+            yield "seal_passphrase_file", f"is not set; set it to {mend}"
         if self.request_deadline <= self.sender_deadline:
             yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
         if self.in_production and self.key_destruction_days < 1:
@@ -162,9 +169,18 @@ class Settings(BaseSettings):
         return Path(self.audit_anchor.removeprefix("file:")) if self.audit_anchor else None
 
     @property
-    def keystore_path(self) -> Path:
-        """Where the local seal keeps its file."""
-        return Path(self.seal.removeprefix("local:"))
+    def seals(self) -> tuple[SealAddress, ...]:
+        """The seals, each keystore with the file that its passphrase is in."""
+        return tuple(self._with_passphrase(each) for each in addresses(self.seal))
+
+    def seal_at(self, uri: str) -> SealAddress:
+        """Read the address of a seal that an operator names; SealAddressInvalid."""
+        return self._with_passphrase(address(uri))
+
+    def _with_passphrase(self, each: SealAddress) -> SealAddress:
+        if isinstance(each, LocalAddress) and each.passphrase_file is None:
+            return replace(each, passphrase_file=self.seal_passphrase_file)
+        return each
 
 
 _SECRETS: Final = ("database_url", "admin_database_url")

@@ -73,6 +73,22 @@ class Stretch:
         """Return the default parameters with a new salt."""
         return cls(_TIME.start, _MEMORY_KIB.start, _LANES.start, os.urandom(KEY_ID_BYTES))
 
+    @classmethod
+    def parse(cls, kdf: dict[str, Any]) -> Self:
+        """Read the parameters as a file holds them; whoever reads checks that nothing else is there, and the range."""
+        return cls(kdf["time"], kdf["memoryKiB"], kdf["lanes"], bytes.fromhex(kdf["salt"]))
+
+    def document(self) -> dict[str, Any]:
+        """Return the parameters as a file holds them."""
+        return {
+            "name": "argon2id",
+            "algorithmVersion": ARGON2_VERSION,
+            "time": self.time,
+            "memoryKiB": self.memory_kib,
+            "lanes": self.lanes,
+            "salt": self.salt.hex(),
+        }
+
     def acceptable(self) -> bool:
         """Tell whether the parameters are whole numbers within the accepted range."""
         numbers = ((self.time, _TIME), (self.memory_kib, _MEMORY_KIB), (self.lanes, _LANES))
@@ -116,10 +132,10 @@ class Keystore:
             document = json.loads(data)
             keystore = cls(
                 bytes.fromhex(document["keyId"]),
-                _stretch_in(document["kdf"]),
+                Stretch.parse(document["kdf"]),
                 bytes.fromhex(document["sealedKey"]),
             )
-            exact = _canonical(document) == _canonical(keystore._document())
+            exact = canonical(document) == canonical(keystore._document())
         except (ValueError, TypeError, KeyError, RecursionError):
             raise SealFileInvalid("the file is not a keystore") from None
         if not exact or len(keystore.key_id) != KEY_ID_BYTES:
@@ -155,11 +171,11 @@ def read(path: Path) -> bytes:
                 raise SealFileExposed(f"open to group or others, set its mode to 600: {path}")
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise SealFileMissing(f"no keystore file: {path}") from None
+        raise SealFileMissing(f"there is no file: {path}") from None
     except OSError as error:
         raise SealFileInaccessible(f"cannot read ({error.strerror}): {path}") from None
     if len(data) > MAX_FILE_BYTES:
-        raise SealFileInvalid(f"too large for a keystore: {path}")
+        raise SealFileInvalid(f"too large: {path}")
     return data
 
 
@@ -205,30 +221,20 @@ def _sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _stretch_in(kdf: dict[str, Any]) -> Stretch:
-    return Stretch(kdf["time"], kdf["memoryKiB"], kdf["lanes"], bytes.fromhex(kdf["salt"]))
-
-
 def _header(key_id: bytes, stretch: Stretch) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
         "keyId": key_id.hex(),
-        "kdf": {
-            "name": "argon2id",
-            "algorithmVersion": ARGON2_VERSION,
-            "time": stretch.time,
-            "memoryKiB": stretch.memory_kib,
-            "lanes": stretch.lanes,
-            "salt": stretch.salt.hex(),
-        },
+        "kdf": stretch.document(),
     }
 
 
-def _canonical(document: object) -> str:
+def canonical(document: object) -> str:
+    """Return the one text that a document's header is authenticated and compared as."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
 def _context(key_id: bytes, stretch: Stretch) -> Context:
     # One keystore may serve several environments; what it wraps is bound to one each.
-    return Context("any", "", "keystore", _canonical(_header(key_id, stretch)), "key")
+    return Context("any", "", "keystore", canonical(_header(key_id, stretch)), "key")

@@ -8,6 +8,8 @@ import click
 from ops.cli.keys_life import compromise, destroy
 from ops.cli.keys_reencrypt import reencrypt
 from ops.cli.keys_rotate import rotate
+from ops.cli.keys_seals import seals
+from ops.cli.keys_shares import recover, shares
 from ops.cli.output import json_option, remark, show_record, show_table
 
 
@@ -16,16 +18,17 @@ def keys() -> None:
     """Make, watch and change the installation's keys."""
 
 
-for _command in (rotate, reencrypt, compromise, destroy):
+for _command in (rotate, reencrypt, compromise, destroy, seals, shares, recover):
     keys.add_command(_command)
 
 
 @keys.command()
 @json_option
 def init(*, as_json: bool) -> None:
-    """Make the keystore of CARDVAULT_SEAL, the root key and the installation's own data keys.
+    """Make the root key, guarded by the seals of CARDVAULT_SEAL, and the installation's own data keys.
 
-    An existing keystore file is used as it is; an installation that has keys is refused.
+    A keystore file or a key in a token that is missing is made, an existing one is used as it is; an installation that
+    has keys is refused.
     """
     from ops.operating import operator_origin, with_database
     from vault import custody

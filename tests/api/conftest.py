@@ -16,7 +16,7 @@ from tests.api.gateway import Puppet, puppet_gateway
 from tests.api.shop import Sql
 from tests.database import Databases
 from tests.installation import Blueprint, Installation, installed, onboard
-from vault import custody, directory
+from vault import directory, unsealing
 from vault.gateway.signing import load_private_key
 
 QUICK: dict[str, Any] = {"capture_delay": 0.05, "late_after": 0.3, "notification_scale": 0.0001}
@@ -44,7 +44,7 @@ def opened_seals() -> stretching.Opened:
 
 @pytest.fixture(autouse=True)
 def one_stretching_for_each_keystore(opened_seals: stretching.Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custody, "open_seal", stretching.once(custody.open_seal, opened_seals))
+    monkeypatch.setattr(unsealing, "open_seal", stretching.once(unsealing.open_seal, opened_seals))
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ async def test_without_keys_nothing_starts_and_an_existing_keystore_is_used(data
     database = Database(database_url, role=OPERATOR, pool_size=1)
     with pytest.raises(KeyUnavailable):
         await custody.open_roots(settings, database)
-    LocalSeal.create(settings.keystore_path, Passphrase(PASSPHRASE))
+    LocalSeal.create(tmp_path / "keystore.json", Passphrase(PASSPHRASE))
     key_id = await custody.initialise(settings, database, OPERATOR_ORIGIN)
     assert list(await custody.open_roots(settings, database)) == [key_id]
     await database.close()

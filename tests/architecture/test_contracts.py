@@ -15,6 +15,7 @@ PLANTED = {
     "vault": ("vault/card.py", "import vault.store.cards"),
     "cycles": ("vault/ids.py", "import vault.cards"),
     "keys-alone": ("keys/sealed.py", "import pydantic"),
+    "seal-libraries": ("keys/seals/local.py", "import boto3"),
     "sandbox-apart": ("ops/sandbox/config.py", "import vault.card"),
     "gateway-stateless": ("vault/gateway/client.py", "import vault.db"),
     "sqlalchemy": ("vault/cards.py", "import sqlalchemy"),

@@ -20,7 +20,7 @@ from tests.api.vaultings import keep
 from tests.canary import MASTERCARD_CANARY, SECOND_VISA_CANARY
 from tests.installation import OPERATOR_ORIGIN, Blueprint, installed, onboard, settings_for
 from tests.ops.servers import open_folder
-from vault import custody, migrations
+from vault import migrations, unsealing
 
 pytestmark = pytest.mark.anyio
 _SETTINGS = {"wal_recycle": "off", "fsync": "off", "autovacuum": "off"}
@@ -28,7 +28,7 @@ _SETTINGS = {"wal_recycle": "off", "fsync": "off", "autovacuum": "off"}
 
 @pytest.fixture(autouse=True)
 def one_stretching_for_each_keystore(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custody, "open_seal", stretching.once(custody.open_seal, {}))
+    monkeypatch.setattr(unsealing, "open_seal", stretching.once(unsealing.open_seal, {}))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from keys.seals.address import LocalAddress
 from tests.vault.web import CANARY, settings
 from vault.card_policy import CardPolicy
 from vault.settings import Environment, LogFormat, SettingsInvalid, load_settings
@@ -82,7 +83,9 @@ def test_an_empty_environment_is_told_everything_at_once() -> None:
     with pytest.raises(SettingsInvalid) as caught:
         load_settings({})
 
-    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == sorted(BASE)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == sorted(
+        BASE.keys() - {"CARDVAULT_SEAL_PASSPHRASE_FILE"}
+    )
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
@@ -228,7 +231,25 @@ def test_the_anchor_is_a_file_with_or_without_its_scheme() -> None:
 
 
 def test_the_keystore_lies_where_the_seal_says() -> None:
-    assert load_settings(BASE).keystore_path == Path("/var/lib/cardvault/keystore")
+    assert load_settings(BASE).seals == (
+        LocalAddress(Path("/var/lib/cardvault/keystore"), Path("/run/secrets/passphrase")),
+    )
+
+
+def test_several_seals_are_named_one_after_the_other() -> None:
+    kms = "awskms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    both = {**BASE, "CARDVAULT_SEAL": f"{kms}, local:/var/lib/the keystore"}
+    assert [str(seal) for seal in load_settings(both).seals] == [kms, "local:/var/lib/the keystore"]
+    assert load_settings({**both, "CARDVAULT_SEAL": kms, "CARDVAULT_SEAL_PASSPHRASE_FILE": ""}).seals
+
+
+def test_a_keystore_may_have_a_passphrase_of_its_own() -> None:
+    own = {**BASE, "CARDVAULT_SEAL": "local:/var/a?passphrase-file=/run/a local:/var/b"}
+    assert [getattr(seal, "passphrase_file", None) for seal in load_settings(own).seals] == [
+        Path("/run/a"),
+        Path("/run/secrets/passphrase"),
+    ]
+    assert str(load_settings(BASE).seal_at("local:/var/c")) == "local:/var/c"
 
 
 def without_database_url() -> dict[str, str]:

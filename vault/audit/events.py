@@ -62,6 +62,15 @@ class EventType(StrEnum):
     CLIENT_ROTATED = "client.rotated"
     CLIENT_REVOKED = "client.revoked"
     ROOT_KEY_CREATED = "key.root_created"
+    ROOT_KEY_RETIRED = "key.root_retired"
+    ROOT_KEY_RECOVERED = "key.root_recovered"
+    SEAL_ADDED = "key.seal_added"
+    SEAL_VERIFIED = "key.seal_verified"
+    SEAL_REMOVED = "key.seal_removed"
+    SHARES_CREATED = "key.shares_created"
+    SHARE_ACKNOWLEDGED = "key.share_acknowledged"
+    SHARES_IN_FORCE = "key.shares_in_force"
+    DATA_KEYS_REWRAPPED = "key.data_rewrapped"
     DATA_KEY_CREATED = "key.data_created"
     DATA_KEY_ROTATED = "key.data_rotated"
     DATA_KEY_COMPROMISED = "key.data_compromised"
@@ -114,14 +123,17 @@ DETAILS = frozenset(
         "held",
         "credential",
         "currency",
+        "custodian",
         "evidence",
         "from",
         "gateway_result",
         "key_id",
+        "keys",
         "kind",
         "mandates",
         "not_before",
         "not_sent",
+        "number",
         "operation",
         "overdue",
         "payments",
@@ -137,10 +149,13 @@ DETAILS = frozenset(
         "rule",
         "scopes",
         "seal",
+        "shares",
         "source",
         "starts",
+        "statement",
         "storage",
         "tables",
+        "threshold",
         "to",
         "value",
         "vaultings",

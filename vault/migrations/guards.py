@@ -80,6 +80,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "root_key": "select, insert",
         "root_wrap": "select, insert",
         "data_key": "select, insert",
+        "share_set": "select, insert",
+        "custodian_share": "select, insert, update (acknowledged_at, statement)",
         "key_usage": "select, insert, update (reserved)",
         "reencryption": "select, insert, update",
         "reencryption_part": "select",

@@ -16,7 +16,7 @@ from vault.ids import key_name
 from vault.store.audit import append
 
 _AT_THE_LIMIT = Origin(ActorKind.WORKER, "key_limit")
-_KEY_COLUMNS = "id, merchant_id, purpose, state, root_key_id, wrapped, created_at"
+KEY_COLUMNS = "id, merchant_id, purpose, state, root_key_id, wrapped, created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class WrappedRoot:
     wrapped: bytes
 
 
-def _wrapped_key(row: asyncpg.Record) -> WrappedKey:
+def wrapped_key(row: asyncpg.Record) -> WrappedKey:
+    """Read a row of `KEY_COLUMNS`."""
     return WrappedKey(
         row["id"],
         row["merchant_id"],
@@ -51,19 +52,19 @@ class KeyStore:
     async def find(self, key_id: bytes) -> WrappedKey | None:
         """Give the key with this id in whatever state."""
         async with self._database.session() as session:
-            row = await session.row(f"select {_KEY_COLUMNS} from vault.data_key where id = $1", key_id)
-        return _wrapped_key(row) if row else None
+            row = await session.row(f"select {KEY_COLUMNS} from vault.data_key where id = $1", key_id)
+        return wrapped_key(row) if row else None
 
     async def live(self, merchant_id: str, purpose: Purpose) -> Sequence[WrappedKey]:
         """Give every key that is not destroyed, newest first."""
         async with self._database.session() as session:
             rows = await session.rows(
-                f"select {_KEY_COLUMNS} from vault.data_key "
+                f"select {KEY_COLUMNS} from vault.data_key "
                 "where merchant_id = $1 and purpose = $2 and state <> 'destroyed' order by created_at desc, id",
                 merchant_id,
                 purpose,
             )
-        return [_wrapped_key(row) for row in rows]
+        return [wrapped_key(row) for row in rows]
 
     async def reserve(self, key_id: bytes, count: int) -> int:
         """Add to the uses of a key and give the new total; one statement, committed when this returns."""
@@ -105,20 +106,17 @@ async def roots(session: Session) -> list[WrappedRoot]:
     return [WrappedRoot(*row) for row in rows]
 
 
-async def insert_root(transaction: Transaction, root: WrappedRoot, event: Event) -> None:
-    """Keep a new root key and its first wrap, with the event."""
+async def insert_root(transaction: Transaction, wraps: Sequence[WrappedRoot], event: Event) -> None:
+    """Keep a new root key by its wraps, at least one, with the event."""
+    root = wraps[0]
     await transaction.rows(
         "insert into vault.root_key (id, version, state, check_value) values ($1, $2, 'active', $3)",
         root.key_id,
         root.version,
         root.check_value,
     )
-    await transaction.rows(
-        "insert into vault.root_wrap (root_key_id, seal, wrapped) values ($1, $2, $3)",
-        root.key_id,
-        root.seal,
-        root.wrapped,
-    )
+    for wrap in wraps:
+        await insert_wrap(transaction, wrap)
     await append(transaction, event)
 
 
@@ -131,6 +129,18 @@ async def has_active(session: Session, merchant_id: str, purpose: Purpose) -> bo
             purpose,
         )
     )
+
+
+async def insert_wrap(transaction: Transaction, wrap: WrappedRoot) -> bool:
+    """Keep one more wrap of a root key; False when this seal has one, which stays. The event is the caller's."""
+    row = await transaction.row(
+        "insert into vault.root_wrap (root_key_id, seal, wrapped) values ($1, $2, $3) on conflict do nothing "
+        "returning true",
+        wrap.key_id,
+        wrap.seal,
+        wrap.wrapped,
+    )
+    return row is not None
 
 
 async def insert_data_key(transaction: Transaction, key: NewKey, event: Event) -> None:

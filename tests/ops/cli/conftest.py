@@ -9,7 +9,7 @@ import pytest
 from tests import stretching
 from tests.installation import key_pair
 from tests.ops.cli.commands import Desk, desk_at
-from vault import custody
+from vault import unsealing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def one_stretching_for_each_keystore(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custody, "open_seal", stretching.once(custody.open_seal, {}))
+    monkeypatch.setattr(unsealing, "open_seal", stretching.once(unsealing.open_seal, {}))
 
 
 @pytest.fixture
