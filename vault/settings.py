@@ -134,6 +134,17 @@ class Settings(BaseSettings):
         return self
 
     def _complaints(self) -> Iterator[tuple[str, str]]:
+        yield from self._complaints_about_addresses()
+        if self.request_deadline <= self.sender_deadline:
+            yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
+        if self.in_production and self.key_destruction_days < 1:
+            yield "key_destruction_days", "has to be at least 1 in production"
+        if self.in_production and any(each.is_loopback for each in self.webhook_networks):
+            yield "webhook_networks", "must not hold this machine's own addresses in production"
+        if self.inquiry_max < self.inquiry_first:
+            yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
+
+    def _complaints_about_addresses(self) -> Iterator[tuple[str, str]]:
         plain_gateway = self.gateway_url.startswith("http:")
         if plain_gateway and self.in_production:
             yield "gateway_url", "has to be https in production"
@@ -144,14 +155,6 @@ class Settings(BaseSettings):
         if any(isinstance(each, LocalAddress) and each.passphrase_file is None for each in self.seals):
             mend = type(self).model_fields["seal_passphrase_file"].description
             yield "seal_passphrase_file", f"is not set; set it to {mend}"
-        if self.request_deadline <= self.sender_deadline:
-            yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
-        if self.in_production and self.key_destruction_days < 1:
-            yield "key_destruction_days", "has to be at least 1 in production"
-        if self.in_production and any(each.is_loopback for each in self.webhook_networks):
-            yield "webhook_networks", "must not hold this machine's own addresses in production"
-        if self.inquiry_max < self.inquiry_first:
-            yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
 
     @property
     def in_production(self) -> bool:
