@@ -11,6 +11,8 @@ from keys.seals import keystore
 from ops import operator_keys
 from tests.installation import PASSPHRASE
 from tests.ops.cli.commands import Desk, desk_at
+from vault.approval import Operation
+from vault.approval_policy import DEFAULT
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 _SHOWN = {"KEY": r"--public-key (\S{44})", "apr_…": r"apr_\w+", "opr_…": r"opr_\w+"}
@@ -38,3 +40,18 @@ def test_the_manual_leads_from_two_operators_to_three(
         known |= {name: found[-1] for name, shape in _SHOWN.items() if (found := re.findall(shape, result.output))}
     states = {each["person"]: each["status"] for each in json.loads(desk.run("operators", "list", "--json").stdout)}
     assert states == {"alice": "ACTIVE", "bob": "ACTIVE", "carol": "REVOKED"}
+
+
+def test_the_manual_lists_every_operation_with_its_approvals() -> None:
+    listed = dict(re.findall(r"^\| `([a-z.-]+)` \| (\d) \|", TEXT, re.MULTILINE))
+    assert listed == {operation.value: str(DEFAULT.needed(operation)) for operation in Operation}
+
+
+def test_every_operation_is_guarded_somewhere() -> None:
+    """A policy that nothing asks would be worse than none."""
+    root = Path(__file__).resolve().parents[2]
+    places = [
+        each for each in (*root.glob("ops/**/*.py"), *root.glob("vault/*.py")) if each.name != "approval_policy.py"
+    ]
+    sources = "".join(each.read_text() for each in places)
+    assert [operation.name for operation in Operation if f"Operation.{operation.name}" not in sources] == []
