@@ -115,6 +115,21 @@ def test_a_wider_client_needs_approval_and_a_first_one_does_not(desk: Desk, merc
     alice.data(*start, *_WIDER)
 
 
+def test_a_key_is_destroyed_by_two(desk: Desk, merchant_id: str, guarded: Desk) -> None:
+    """KEY-11: what was approved is scheduled once; another key, or once more, needs another approval."""
+    alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
+    retired = {each["purpose"]: each["retiredKeyId"] for each in desk.data("keys", "rotate", "data")}
+    destroy = ("keys", "destroy", retired["card"])
+    bob.data("approvals", "approve", waits(alice, *destroy))
+    waits(alice, "keys", "destroy", retired["credential"])
+    waits(bob, *destroy)
+    assert alice.data(*destroy)["destroyAfter"]
+    waits(alice, *destroy)
+    assert merchant_id in {
+        each["merchantId"] for each in desk.data("keys", "status")["keys"] if each["due"] == "destroy"
+    }
+
+
 def test_a_public_key_is_enough_to_enrol_somebody(guarded: Desk) -> None:
     alice, bob = enrolled(guarded, "alice"), enrolled(guarded, "bob")
     seat(guarded, "carol")
