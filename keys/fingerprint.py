@@ -25,6 +25,7 @@ class Label(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a purpose, not a secret
     REQUEST = "request"
     CURSOR = "cursor"
+    SUBJECT = "subject"
     API_SECRET = "api_secret"  # noqa: S105 - the name of a purpose, not a secret
 
 

@@ -3,7 +3,7 @@
 It refuses to know the command line and how secrets are kept. Invariant: a record holds no secret.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -50,6 +50,7 @@ def client_record(client: ClientRow) -> dict[str, Any]:
         "status": _status(client),
         "scopes": list(client.scopes),
         "cidrs": list(client.cidrs),
+        "limits": {name: dict(windows) for name, windows in client.limits.items()},
         "expiresAt": _text(client.expires_at),
         "revokedAt": _text(client.revoked_at),
         "createdAt": _text(client.created_at),
@@ -75,6 +76,7 @@ async def create_client(
         "scopes": " ".join(sorted(new.scopes)),
         "cidrs": " ".join(new.cidrs),
         "expiresAt": _text(new.expires_at),
+        "limits": " ".join(new.limits),
     }
     return await control.guarded(Operation.CLIENT_WIDEN, parameters, work)
 
@@ -87,6 +89,11 @@ async def rotate_client(onboarding: Onboarding, client_id: str, overlap_seconds:
 async def revoke_client(onboarding: Onboarding, client_id: str) -> bool:
     """End a client, False when it had ended; raises `Refused` when there is no such client."""
     return await _found(onboarding.revoke_client(client_id), _NO_CLIENT)
+
+
+async def limit_client(onboarding: Onboarding, client_id: str, limits: Sequence[str], *, keep: bool) -> ClientRow:
+    """Change a client's own quotas; raises `Refused` when there is no such client."""
+    return await _found(onboarding.limit_client(client_id, limits, keep=keep), _NO_CLIENT)
 
 
 _NO_CLIENT = "no API client has this id: see cardvault clients list"

@@ -248,6 +248,7 @@ def _variables(folder: Folder, addresses: Addresses, *, limits: bool) -> dict[st
         "LOG_FORMAT": "json",
         "AUDIT_ANCHOR": f"file:{folder.anchor}",
         "RETRY_GUARD": "on" if limits else "off",
+        "LIMITS": "on" if limits else "off",
         **_PACE,
     }
     return {f"{PREFIX}{name}": value for name, value in values.items()}

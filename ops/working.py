@@ -16,6 +16,7 @@ from vault.worker.keys import key_loops
 from vault.worker.loop import (
     Loop,
     card_life,
+    counting,
     forgetting_attempts,
     orphanage,
     reconciliation,
@@ -72,4 +73,5 @@ def _loops(services: Services) -> tuple[Loop, ...]:
             services.reencryption, services.key_life, max_age_days=services.settings.key_max_age_days, idle=idle
         ),
         *card_life(services.expiry_sweep, services.retention, interval=services.settings.retention_interval),
+        counting(services.database),
     )

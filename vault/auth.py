@@ -7,7 +7,7 @@ within two seconds in every process; an unknown key costs what a known one costs
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
@@ -19,6 +19,7 @@ from vault.api_secret import ApiSecret, ApiSecretInvalid
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.errors import AddressNotAllowed, Forbidden, MerchantDisabled, Unauthenticated, VaultError
+from vault.rules.limits import Overrides
 from vault.store import merchants
 from vault.store.merchants import Presented
 
@@ -51,6 +52,7 @@ class Caller:
     client_id: str
     scopes: frozenset[str]
     origin: Origin
+    limits: Overrides = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Authenticator:
         if refusal is not None:
             error, reason = refusal
             return Refused(error, reason, client.merchant_id, origin)
-        return Caller(client.merchant_id, client.id, frozenset(client.scopes), origin)
+        return Caller(client.merchant_id, client.id, frozenset(client.scopes), origin, client.limits)
 
     async def _presented(self, authorization: str | None) -> Presented | None:
         kind, _, text = (authorization or "").partition(" ")

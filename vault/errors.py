@@ -23,7 +23,8 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     │   vault.movement_errors: CurrencyMismatch, CaptureAmountExceeded, FullCaptureRequired, RefundAmountExceeded; in
     │   vault.vaulting_errors: VaultingFailed, InitialVaultingUnsuitable; in vault.webhook_errors: WebhookUrlRefused
     ├── InternalError 500 ── IntegrityFailure
-    └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded; in
+    ├── TooManyRequests 429, in vault.limit_errors ── RateLimited, CardTestingSuspected
+    └── Unavailable 503 ── DatabaseUnavailable, KeysUnavailable, DeadlineExceeded, Overloaded, LimitsUnavailable; in
         vault.asking_errors: GatewayUnavailable
 """
 
@@ -285,3 +286,9 @@ class Overloaded(Unavailable):
     """The vault works at its limit, or others keep changing the same thing; the identical request may be sent again."""
 
     code, title, default_retry_after = "overloaded", "The vault is busy", 1
+
+
+class LimitsUnavailable(Unavailable):
+    """Nobody can count requests at this moment, and what was asked for is not done uncounted."""
+
+    code, title = "limits_unavailable", "Requests cannot be counted"

@@ -7,6 +7,7 @@ from vault import (  # noqa: F401 - they add their tables to the metadata
     approval_tables,
     attempt_table,
     audit_tables,
+    limit_tables,
     mandate_table,
     movement_table,
     offer_table,

@@ -40,6 +40,7 @@ api_client = Table(
     column("name", Text, DataClass.CONFIGURATION),
     column("scopes", ARRAY(Text), DataClass.CONFIGURATION),
     column("cidrs", ARRAY(Text), DataClass.CONFIGURATION, server_default=text("'{}'")),
+    column("limits", JSONB, DataClass.CONFIGURATION, server_default=text("'{}'")),
     moment("expires_at"),
     moment("revoked_at"),
     created_at(),

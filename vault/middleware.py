@@ -35,6 +35,7 @@ _SECURITY_HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
+LIMIT_HEADERS: Final = "limit_headers"
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -46,7 +47,7 @@ def install(app: FastAPI, settings: Settings) -> None:
 
 
 class Edge:
-    """Names each request, marks its answer, and logs one line when it is over.
+    """Names each request, marks its answer, also with what a limit left to be said, and logs one line at the end.
 
     The caller's `X-Request-Id` is kept where it is short, plain and no card number, else a new one is made; both ids
     are in `request.state` (`request_id`, `trace_id`) and in every log line that is written meanwhile.
@@ -66,7 +67,8 @@ class Edge:
         began = self._clock()
         status: int | None = None
         identity = _identity(dict(scope["headers"]))
-        scope.setdefault("state", {}).update(identity)
+        state = scope.setdefault("state", {})
+        state.update(identity)
         context = put_in_context({name: value for name, value in identity.items() if value})
         own = (*self._headers, (b"x-request-id", (identity["request_id"] or "").encode()))
 
@@ -77,6 +79,7 @@ class Edge:
                 headers = list(message.get("headers", ()))
                 present = {name for name, _ in headers}
                 message["headers"] = headers + [header for header in own if header[0] not in present]
+                message["headers"] += state.get(LIMIT_HEADERS, ())
             await send(message)
 
         try:

@@ -22,6 +22,7 @@ from vault.ids import Prefix, new_id
 from vault.merchant import Merchant, MerchantSettings
 from vault.opening import Opener
 from vault.retention_class import STANDARD, RetentionClass
+from vault.rules.limits import OverrideInvalid, Overrides, read_override
 from vault.settings import Settings
 from vault.store import merchants, retention
 from vault.store.merchants import ClientRow
@@ -51,6 +52,7 @@ class NewClient:
     scopes: Sequence[str]
     cidrs: Sequence[str] = ()
     expires_at: datetime | None = None
+    limits: Sequence[str] = ()
 
 
 class Onboarding:
@@ -155,6 +157,7 @@ class Onboarding:
             new.expires_at,
             None,
             created,
+            quotas(new.limits),
         )
         event = Event(
             EventType.CLIENT_CREATED,
@@ -183,6 +186,18 @@ class Onboarding:
             await merchants.rotate_secret(transaction, client_id, digest, overlap_seconds, event)
         return secret
 
+    async def limit_client(self, client_id: str, limits: Sequence[str], *, keep: bool) -> ClientRow:
+        """Give a client quotas of its own, beside those that it has or instead; servers know within two seconds.
+
+        Raises `OnboardingInvalid` and `NotFound`.
+        """
+        client = await self._client(client_id)
+        changed = replace(client, limits=quotas(limits, client.limits if keep else {}))
+        event = Event(EventType.CLIENT_CHANGED, self._origin, client.merchant_id, (client_id,))
+        async with self._database.transaction() as transaction:
+            await merchants.put_limits(transaction, client_id, changed.limits, event)
+        return changed
+
     async def revoke_client(self, client_id: str) -> bool:
         """End a client at once; False when it had ended before."""
         client = await self._client(client_id)
@@ -200,6 +215,18 @@ class Onboarding:
     async def _secret(self) -> tuple[ApiSecret, Fingerprint]:
         secret = ApiSecret.generate(live=self._settings.in_production)
         return secret, await self._keyring.digest(INSTALLATION, Label.API_SECRET, secret.reveal().encode())
+
+
+def quotas(texts: Sequence[str], known: Overrides | None = None) -> Overrides:
+    """Read quotas such as `cards.store:burst=500`, beside those that are known; raises `OnboardingInvalid`."""
+    made = {name: dict(windows) for name, windows in (known or {}).items()}
+    for text in texts:
+        try:
+            limit, window, quota = read_override(text)
+        except OverrideInvalid as error:
+            raise OnboardingInvalid(str(error)) from None
+        made.setdefault(limit.value, {})[window.value] = quota
+    return made
 
 
 def _check_client(new: NewClient) -> None:

@@ -20,6 +20,13 @@ _HEADERS: Final = {
     "X-Request-Id": {"description": "The id of the request, as sent or made.", "schema": {"type": "string"}}
 }
 _LATER: Final = {"Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}}
+_LIMITS: Final = {
+    name: {"description": description, "schema": {"type": "string"}}
+    for name, description in (
+        ("RateLimit-Policy", "The quotas (`q`) of the limit that the request falls under, by window (`w` seconds)."),
+        ("RateLimit", "What is left of each (`r`), and the seconds until more is (`t`)."),
+    )
+}
 _CREATED: Final = {
     "Location": {"description": "The path of the object.", "schema": {"type": "string", "format": "uri-reference"}}
 }
@@ -62,7 +69,12 @@ def _made(app: FastAPI) -> dict[str, Any]:
             "description": "The request was refused or failed; `code` says why.",
             "headers": _HEADERS | _LATER,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+        },
+        "TooManyRequests": {
+            "description": "A limit was reached; `limit` and `violatedPolicies` say which.",
+            "headers": _HEADERS | _LATER | _LIMITS,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        },
     }
     for entry in iter_route_contexts(app.routes):
         if isinstance(entry.original_route, APIRoute):
@@ -76,12 +88,14 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     made = _CREATED if "201" in responses else {}
+    scopes = sorted(scope for dependency in route.dependant.dependencies for scope in _scopes_of(dependency.call))
+    limits = _LIMITS if scopes else {}
     for answer in responses.values():
         replayed = _REPLAYED if made and any(name in str(answer) for name in _REPLAYABLE) else {}
-        answer["headers"] = _HEADERS | made | replayed
+        answer["headers"] = _HEADERS | made | replayed | limits
     responses["default"] = {"$ref": _PROBLEM}
-    scopes = sorted(scope for dependency in route.dependant.dependencies for scope in _scopes_of(dependency.call))
     if scopes:
+        responses["429"] = {"$ref": "#/components/responses/TooManyRequests"}
         operation["security"] = [{"ApiKey": scopes}]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{'`, `'.join(scopes)}`."
 
@@ -111,6 +125,12 @@ def _problem_schema() -> dict[str, Any]:
             "requestId": text,
             "retryable": {"type": "boolean", "description": "The identical request may be sent again."},
             "errors": {"type": "array", "items": field},
+            "limit": {"type": "string", "description": "With status 429: the limit that was reached."},
+            "violatedPolicies": {
+                "type": "array",
+                "items": text,
+                "description": "With status 429: the limit's windows whose quota is used up.",
+            },
             "installmentNums": {
                 "type": "array",
                 "items": {"type": "integer"},

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import vault.asking_errors
+import vault.limit_errors
 import vault.mandate_errors
 import vault.movement_errors
 import vault.retry_errors

@@ -22,7 +22,9 @@ from vault.erasure import Erasure
 from vault.events import Events
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
+from vault.guard import CardGuard
 from vault.key_life import KeyLife
+from vault.limiter import Limiter
 from vault.mandates import Mandates
 from vault.notifications import Notifications
 from vault.orphans import Orphans
@@ -65,6 +67,8 @@ class Services:
     database: Database
     keyring: Keyring
     authenticator: Authenticator
+    limiter: Limiter | None
+    guard: CardGuard
     cursors: Cursors
     cards: Cards
     erasure: Erasure
@@ -110,7 +114,9 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     try:
         keyring = await open_keyring(settings, database)
         async with gateway_client(settings) as client:
-            yield _assemble(settings, database, keyring, client)
+            services = _assemble(settings, database, keyring, client)
+            yield services
+            await services.guard.close()
     finally:
         await database.close()
 
@@ -161,6 +167,7 @@ def _storing(tools: Tools, client: GatewayClient, pace: Pace) -> _Storing:
 
 def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
     tools = _tools(settings, database, keyring, client)
+    limiter = Limiter(database) if settings.limits else None
     directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
     canceller = Canceller(database, directory, tools.sender, recorder)
     charging = Charging(tools, canceller)
@@ -172,6 +179,8 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         database=database,
         keyring=keyring,
         authenticator=Authenticator(database, keyring),
+        limiter=limiter,
+        guard=CardGuard(database, keyring, limiter),
         cursors=Cursors(keyring),
         cards=tools.cards,
         erasure=Erasure(database),

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     )
     audit_checkpoint_interval: Seconds = Field(10.0, description="seconds until growth of the audit log is signed")
     audit_heartbeat: Seconds = Field(300.0, description="seconds that the audit log may be silent")
+    limits: bool = Field(False, description="on or off")
     trusted_proxies: Networks = Field((), description="CIDR blocks separated by commas")
     pool_size: int = Field(10, ge=1, le=200, description="a number of database connections from 1 to 200")
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=16_777_216, description="a number of bytes, 1024 to 16777216")
@@ -123,7 +124,7 @@ class Settings(BaseSettings):
     @classmethod
     def _defaults_of_production(cls, values: dict[str, object]) -> dict[str, object]:
         if values.get("environment", Environment.PRODUCTION) == Environment.PRODUCTION:
-            return {"card_policy": CardPolicy.LIVE_ONLY, **values}
+            return {"card_policy": CardPolicy.LIVE_ONLY, "limits": True, **values}
         return values
 
     @model_validator(mode="after")

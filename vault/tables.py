@@ -258,10 +258,12 @@ audit_pending = Table(
 # Changes to these need no audit event: schedules, a counter, the events themselves and what is made of them, what can
 # be asked for again, orphans, which all end as a capture or as an alarm, tokens whose card's deletion was the event,
 # attempts, which change with their payment or go by age, what merchants are told of changes that are audited, how far a
-# re-encryption is, whose batches and states have their events, and how far a retention run is, whose end is one.
+# re-encryption is, whose batches and states have their events, how far a retention run is, whose end is one,
+# and counts of requests.
 UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "card_attempt",
     "key_usage",
     "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint",
-    "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run",
+    "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run", "rate_counter",
+    "card_sighting",
 })  # fmt: skip

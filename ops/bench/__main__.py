@@ -58,6 +58,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 @click.option("--cards", type=click.IntRange(_FEWEST), help="Stored cards beside the limit.")
 @click.option("--sizes", type=_Numbers(_FEWEST), help="Numbers of stored cards to compare, such as 1000,100000.")
 @click.option("--size-rounds", type=click.IntRange(1), help="Rounds for each number of cards.")
+@click.option("--limited/--not-limited", default=None, help="Whether to compare the vault with limits and without.")
 @click.option("--document", type=click.Path(dir_okay=False, path_type=Path), help="Where the figures are written.")
 @click.option("--json", "as_json", is_flag=True, help="Everything that was measured, on standard output.")
 def main(*, cases: tuple[str, ...], document: Path | None, as_json: bool, **choices: Any) -> None:

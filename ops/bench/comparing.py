@@ -68,12 +68,17 @@ class Outcome:
 
     comparisons: list[Comparison]
     growth: list[Growth]
+    limited: list[Comparison]
 
 
 def carry_out(plan: Plan, site: Site, step: Step) -> Outcome:
     """Carry a plan out; `step` is told before each part what is done."""
     with Meter(site, plan) as meter:
-        return Outcome(_beside_the_limit(plan, site, meter, step), _by_size(plan, site, meter, step))
+        return Outcome(
+            _beside_the_limit(plan, site, meter, step),
+            _by_size(plan, site, meter, step),
+            _counted(plan, site, meter, step),
+        )
 
 
 def _beside_the_limit(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Comparison]:
@@ -118,12 +123,34 @@ def _look_inside(comparison: Comparison, site: Site, meter: Meter, product: Serv
 
 def _compare(comparison: Comparison, site: Site, meter: Meter, servers: list[Server], *, turned: bool) -> None:
     """Add one round; `turned` lets the vault begin."""
-    product, limit = servers
-    order = (product, limit) if turned else (limit, product)
-    samples = {id(server): meter.measure(comparison.case, server) for server in order}
-    comparison.pairs.append(Pair(samples[id(limit)], samples[id(product)]))
+    comparison.pairs.append(_pair(comparison.case, meter, servers, turned=turned))
     if comparison.case is Case.PAY:
         comparison.direct.append(meter.measure(Case.DIRECT, site.gateway))
+
+
+def _pair(case: Case, meter: Meter, servers: list[Server], *, turned: bool) -> Pair:
+    product, limit = servers
+    order = (product, limit) if turned else (limit, product)
+    samples = {id(server): meter.measure(case, server) for server in order}
+    return Pair(samples[id(limit)], samples[id(product)])
+
+
+def _counted(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Comparison]:
+    """Measure the vault with its limits on, under quotas that are never reached, beside itself with them off."""
+    if not plan.limited:
+        return []
+    step(f"storing {plan.cards:,} cards")
+    site.make_database("counted", plan.cards, limit=False)
+    processes = max(plan.processes, default=1)
+    found = [Comparison(case, processes) for case in plan.cases]
+    step("starting servers with limits and without")
+    pair = [site.start_product("counted", plan.cards, processes, limits=limits) for limits in (True, False)]
+    with _running(site, meter, plan, pair) as servers:
+        for number in range(plan.rounds):
+            for comparison in found:
+                step(f"{comparison.case.route} with limits and without, round {number + 1}")
+                comparison.pairs.append(_pair(comparison.case, meter, servers, turned=bool(number % 2)))
+    return found
 
 
 def _by_size(plan: Plan, site: Site, meter: Meter, step: Step) -> list[Growth]:

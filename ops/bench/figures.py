@@ -70,6 +70,17 @@ def as_values(plan: Plan, machine: dict[str, str], outcome: Outcome) -> dict[str
             {"request": entry.case.route, "cards": entry.cards, "pages": entry.pages, "vault": _columns(entry.samples)}
             for entry in outcome.growth
         ],
+        "limited": [
+            {
+                "request": comparison.case.route,
+                "processes": comparison.processes,
+                "rateRatio": asdict(Spread.of(pair.rate_ratio for pair in comparison.pairs)),
+                "cpuRatio": asdict(Spread.of(pair.cpu_ratio for pair in comparison.pairs)),
+                "with": _columns(pair.product for pair in comparison.pairs),
+                "without": _columns(pair.limit for pair in comparison.pairs),
+            }
+            for comparison in outcome.limited
+        ],
     }
 
 
@@ -85,6 +96,8 @@ def grids(outcome: Outcome) -> list[Grid]:
         found += [_ratios(outcome.comparisons), _rates(outcome.comparisons)]
     if outcome.growth:
         found.append(_sizes(outcome.growth))
+    if outcome.limited:
+        found.append(_counted(outcome.limited))
     sampled = [comparison for comparison in outcome.comparisons if comparison.layers]
     return [*found, _layers(sampled)] if sampled else found
 
@@ -153,6 +166,18 @@ def _sizes(growth: Sequence[Growth]) -> Grid:
         rows.append((entry.case.route, f"{entry.cards:,}", cpu, parts, f"{entry.pages:.0f}", rate))
     heading = ("request", "stored cards", "µs of processor time", "µs server + database", "pages", "requests/s")
     return Grid("The vault with more and more stored cards", heading, rows)
+
+
+def _counted(comparisons: Sequence[Comparison]) -> Grid:
+    rows = []
+    for comparison in comparisons:
+        rates = Spread.of(pair.rate_ratio for pair in comparison.pairs)
+        cpu = Spread.of(pair.cpu_ratio for pair in comparison.pairs)
+        more = Spread.of(pair.product.cpu_us - pair.limit.cpu_us for pair in comparison.pairs)
+        shown = (rates.shown(".2f"), cpu.shown(".2f"), more.shown("+.0f"))
+        rows.append((comparison.case.route, str(comparison.processes), *shown))
+    heading = ("request", "processes", "requests/s", "processor time", "µs more")
+    return Grid("The vault with limits: its rate as a part of that without; without, its processor time", heading, rows)
 
 
 def _layers(comparisons: Sequence[Comparison]) -> Grid:

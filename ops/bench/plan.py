@@ -40,7 +40,10 @@ BESIDE_A_LIMIT: Final = (Case.LIST, Case.PAY, Case.STORE)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run; `seconds` is the length of each single measurement, `sizes` are numbers of stored cards."""
+    """One run; `seconds` is the length of each single measurement, `sizes` are numbers of stored cards.
+
+    `limited`: whether the vault is compared with itself with limits on.
+    """
 
     cases: tuple[Case, ...] = BESIDE_A_LIMIT
     processes: tuple[int, ...] = (1, 2)
@@ -50,6 +53,7 @@ class Plan:
     cards: int = 100_000
     sizes: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     size_rounds: int = 5
+    limited: bool = True
 
 
 QUICK: Final = Plan(rounds=2, seconds=1.0, processes=(2,), cards=10_000, sizes=(1_000, 20_000), size_rounds=2)

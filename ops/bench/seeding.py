@@ -13,16 +13,19 @@ from ops.bench.shop import Shop
 from ops.bench.traffic import card_number, payment_body
 from ops.connection import connect
 from ops.local_http import Call, call
+from ops.operating import onboarding_of
 from ops.playground_folder import Record
 from ops.refusal import Refused
 from vault.auth import Caller
 from vault.ids import Prefix, new_id
+from vault.rules.limits import RULES, Limit
 from vault.services import Services, running_services
 from vault.settings import Settings
 from vault.wire.requests import StoredCardPaymentRequest
 from vault.wire.vaultings import CardRequest
 
 _CARDS: Final = 200
+_MOST_A_SECOND: Final = 10_000
 _REQUEST_ID: Final = "bench-first"
 _SAMPLE: Final = """
 select s.envelope, s.key_id, c.fingerprint_key_id, a.body
@@ -37,6 +40,7 @@ async def open_shop(settings: Settings, superuser_url: str, record: Record, keys
     """Give the shop; `keys` are the merchant's private one and the gateway's public one."""
     async with running_services(settings) as services:
         caller = await _caller(services, record.api_key)
+        await _give_room(settings, caller.client_id)
         cards = [await _stored(services, caller, number) for number in range(_CARDS)]
         body = orjson.loads(payment_body(_REQUEST_ID))
         await services.payments.pay_with_card(caller, cards[0], StoredCardPaymentRequest.model_validate(body), body)
@@ -74,6 +78,18 @@ async def _stored(services: Services, caller: Caller, number: int) -> str:
     card = {"cardNo": card_number(SystemRandom()), "expiryMonth": "11", "expiryYear": "39"}
     body = {"referenceBuyerId": f"regular-{number}", "storage": "VAULT", "card": card}
     return (await services.cards.store(caller, CardRequest.model_validate(body))).card.id
+
+
+async def _give_room(settings: Settings, client_id: str) -> None:
+    """Give the client quotas of each limit that the load does not reach and that are not without effect."""
+    quotas = [
+        f"{limit}:{window}={window.seconds * _MOST_A_SECOND}"
+        for limit, rule in RULES.items()
+        if limit is not Limit.REFUSED
+        for window in rule.quotas
+    ]
+    async with onboarding_of(settings) as onboarding:
+        await onboarding.limit_client(client_id, quotas, keep=False)
 
 
 def _sent(gateway_url: str) -> dict[str, Any]:

@@ -129,11 +129,12 @@ class Site:
         for name in self._filled:
             asyncio.run(analyze(self.superuser_url(name)))
 
-    def start_product(self, database: str, cards: int, processes: int) -> Server:
+    def start_product(self, database: str, cards: int, processes: int, *, limits: bool = False) -> Server:
         """Start the vault on a database."""
         port = self._free_port()
         arguments = ["serve", "--port", str(port), "--workers", str(processes)]
-        return self._started(port, cards, Process("vault", arguments, self._environ(database, port), self._log(port)))
+        environ = self._environ(database, port) | {f"{PREFIX}LIMITS": "on" if limits else "off"}
+        return self._started(port, cards, Process("vault", arguments, environ, self._log(port)))
 
     @property
     def stacks(self) -> Path:

@@ -1,4 +1,4 @@
-"""`cardvault clients`: make, list, rotate and revoke the API clients of merchants.
+"""`cardvault clients`: make, list, limit, rotate and revoke the API clients of merchants.
 
 It refuses to know how secrets are kept. Invariant: an API key is printed when it is made, and at no other time.
 """
@@ -13,10 +13,18 @@ _COLUMNS = ("clientId", "merchantId", "name", "status", "scopes")
 _ONCE = "This is the only time that the API key is shown: put it where the application reads it."
 _DAY = 86_400.0
 
+_limit_option = click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="LIMIT:WINDOW=QUOTA",
+    help="A quota of its own, as cards.store:burst=500; repeatable.",
+)
+
 
 @click.group()
 def clients() -> None:
-    """Make, list, rotate and revoke API clients."""
+    """Make, list, limit, rotate and revoke API clients."""
 
 
 @clients.command()
@@ -26,6 +34,7 @@ def clients() -> None:
 @click.option("--all-scopes", is_flag=True, help="It may do everything.")
 @click.option("--cidr", "cidrs", multiple=True, metavar="CIDR", help="Where it may call from; repeatable.")
 @click.option("--expires-at", metavar="TIME", help="When it ends, as 2030-01-31T00:00:00Z.")
+@_limit_option
 @json_option
 def create(merchant_id: str, name: str, scopes: tuple[str, ...], **rest: Any) -> None:
     """Make an API client and print its API key, once."""
@@ -34,7 +43,7 @@ def create(merchant_id: str, name: str, scopes: tuple[str, ...], **rest: Any) ->
     from vault.onboarding import NewClient
 
     wanted = every_scope() if rest["all_scopes"] else scopes
-    new = NewClient(merchant_id, name, wanted, rest["cidrs"], moment(rest["expires_at"]))
+    new = NewClient(merchant_id, name, wanted, rest["cidrs"], moment(rest["expires_at"]), rest["limits"])
     client, secret = with_control(lambda settings, database, control: create_client(settings, database, control, new))
     show_record(client_record(client) | {"apiKey": secret.reveal()}, as_json=rest["as_json"])
     remark(_ONCE)
@@ -84,3 +93,17 @@ def revoke(client_id: str, *, as_json: bool) -> None:
 
     revoked_now = with_onboarding(lambda onboarding: revoke_client(onboarding, client_id))
     show_record({"clientId": client_id, "status": "REVOKED", "revokedNow": revoked_now}, as_json=as_json)
+
+
+@clients.command()
+@click.argument("client_id")
+@_limit_option
+@click.option("--defaults", is_flag=True, help="Give up the quotas that it had of its own.")
+@json_option
+def limit(client_id: str, *, limits: tuple[str, ...], defaults: bool, as_json: bool) -> None:
+    """Give a client quotas of its own for some limits; the others stay. Servers know within two seconds."""
+    from ops.clients import client_record, limit_client
+    from ops.operating import with_onboarding
+
+    changed = with_onboarding(lambda onboarding: limit_client(onboarding, client_id, limits, keep=not defaults))
+    show_record(client_record(changed), as_json=as_json)

@@ -21,7 +21,7 @@ import click
     help="The folder of everything that stays. Default: one for each account, printed at the start.",
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The server's port. Default: a free one.")
-@click.option("--limits", is_flag=True, help="Limits on, as in production: how often a card may be tried.")
+@click.option("--limits", is_flag=True, help="Limits, card-testing guard and retry guard on, as in production.")
 def dev(state: Path | None, data: Path | None, port: int, *, limits: bool) -> None:
     """Run the playground: embedded PostgreSQL, gateway simulator, server, worker, one merchant, one API key."""
     from ops.dev import run_dev

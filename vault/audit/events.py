@@ -49,6 +49,7 @@ class EventType(StrEnum):
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - the name of an event, not a secret
     EVENT_REDELIVERED = "webhook.event_redelivered"
     ACCESS_DENIED = "access.denied"
+    LIMIT_REACHED = "limit.reached"
     RESPONSE_WITHHELD = "response.withheld"
     ALARM_RAISED = "alarm.raised"
     MERCHANT_CREATED = "merchant.created"
@@ -59,6 +60,7 @@ class EventType(StrEnum):
     RETENTION_VERIFIED = "retention.verified"
     RETENTION_SCRUBBED = "retention.scrubbed"
     CLIENT_CREATED = "client.created"
+    CLIENT_CHANGED = "client.changed"
     CLIENT_ROTATED = "client.rotated"
     CLIENT_REVOKED = "client.revoked"
     ROOT_KEY_CREATED = "key.root_created"
@@ -130,6 +132,7 @@ DETAILS = frozenset(
         "key_id",
         "keys",
         "kind",
+        "limit",
         "mandates",
         "not_before",
         "not_sent",
@@ -160,6 +163,7 @@ DETAILS = frozenset(
         "value",
         "vaultings",
         "version",
+        "windows",
     }
 )
 Detail = str | int | bool | None

@@ -72,6 +72,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "webhook_secret": "select, insert, update (expires_at), delete",
         "webhook_delivery": "select, insert, update (status, round, tries, next_at, log, updated_at)",
         "webhook_pause": "select, insert, update (failures, until), delete",
+        "rate_counter": "select, insert, update, delete",
+        "card_sighting": "select, insert, update (seen_at), delete",
         "alarm": "select, insert",
         "audit_pending": _QUEUE,
         "alembic_version": "select",

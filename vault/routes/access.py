@@ -1,7 +1,8 @@
 """The door of every route: who may come in, and a record of who was turned away.
 
 It refuses to know what routes do. Invariants: a route without an `Access` or an entry in the list of open routes does
-not exist (a test crosses them all); a denied request leaves an audit event in a transaction of its own.
+not exist (a test crosses them all); a denied request leaves an audit event in a transaction of its own, one that is
+over a limit only the first time.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +15,10 @@ from fastapi.security.base import SecurityBase
 from vault.audit.events import Event, EventType, Origin, Outcome
 from vault.auth import Caller, Refused, Scope
 from vault.errors import CardDeleted, Forbidden, NotFound
+from vault.limiter import Spender, network_of
+from vault.middleware import LIMIT_HEADERS
 from vault.problems import request_id_of
+from vault.rules.limits import OPERATIONS, Limit
 from vault.services import Services
 from vault.store import audit
 
@@ -72,9 +76,24 @@ class Access(SecurityBase):
             request.headers.get("authorization"), self.scopes, address_of(request), request_id
         )
         if isinstance(outcome, Refused):
+            stranger = Spender("", network_of(outcome.origin.address), outcome.origin)
+            await _spend(request, stranger, Limit.REFUSED)
             await record_denial(request, outcome.merchant_id, outcome.origin, outcome.reason)
             raise outcome.error
+        spender = Spender(outcome.merchant_id, outcome.client_id, outcome.origin, outcome.limits)
+        await _spend(request, spender, OPERATIONS[operation_of(request)])
         return outcome
+
+
+async def _spend(request: Request, spender: Spender, limit: Limit) -> None:
+    """Take a slot of a limit and leave how it stands for the answer's headers; raises what refuses the request."""
+    limiter = services_of(request).limiter
+    if limiter is None:
+        return
+    standing = await limiter.take(spender, limit)
+    request.scope["state"][LIMIT_HEADERS] = standing.headers
+    if standing.refusal is not None:
+        raise standing.refusal
 
 
 CardsReader = Annotated[Caller, Depends(Access(Scope.CARDS_READ), scope="function")]

@@ -15,6 +15,7 @@ from vault.payments.writing_ahead import Paid
 from vault.routes.access import OUR_ID, PaymentsReader, PaymentsWriter, services_of
 from vault.routes.cards import CardId
 from vault.routes.direct import DirectRoute
+from vault.routes.guarding import guarded, shown_by
 from vault.routes.views import PaymentPage, PaymentView
 from vault.store.payments import PaymentFilter
 from vault.strict_json import StrictRoute
@@ -32,9 +33,10 @@ async def pay(request: Request, response: Response, body: CardPaymentRequest, ca
     """Pay with card data, and store the card if wanted."""
     if body.store_card is not None and Scope.CARDS_WRITE not in caller.scopes:
         raise Forbidden
-    return await shown(
-        request, response, caller, await services_of(request).payments.pay(caller, body, request.state.parsed_body)
-    )
+    payments, parsed = services_of(request).payments, request.state.parsed_body
+    shows = shown_by(body.buyer_id, body.env, body.card)
+    paid = await guarded(request, caller, shows, lambda: payments.pay(caller, body, parsed))
+    return await shown(request, response, caller, paid)
 
 
 @hot.post("/cards/{cardId}/payments", status_code=201, responses=OPEN)
@@ -42,7 +44,9 @@ async def pay_with_card(
     request: Request, response: Response, card_id: CardId, body: StoredCardPaymentRequest, caller: PaymentsWriter
 ) -> PaymentView:
     """Pay with a stored card, the buyer present."""
-    paid = await services_of(request).payments.pay_with_card(caller, card_id, body, request.state.parsed_body)
+    payments, parsed = services_of(request).payments, request.state.parsed_body
+    shows = shown_by(body.buyer_id, body.env)
+    paid = await guarded(request, caller, shows, lambda: payments.pay_with_card(caller, card_id, body, parsed))
     return await shown(request, response, caller, paid)
 
 

@@ -3,8 +3,8 @@
 It refuses to know secrets in clear: they are found by their keyed hash.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
@@ -14,9 +14,10 @@ from vault.audit.events import Event
 from vault.db import Session, Transaction
 from vault.merchant import Merchant, MerchantSettings
 from vault.store.audit import append
+from vault.store.columns import json_text
 
 _MERCHANT = "select id, name, status, gateway_client_id, gateway_credentials, settings from vault.merchant"
-_CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at"
+_CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at, c.limits"
 _CLIENT = f"select {_CLIENT_COLUMNS} from vault.api_client c"
 _PRESENT = f"""
 select k.id as active_key, {_CLIENT_COLUMNS}, m.status = 'ACTIVE' as merchant_active,
@@ -30,7 +31,7 @@ where k.merchant_id = '' and k.purpose = 'fingerprint' and k.state = 'active'
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:
-    """An API client; the moments are the database's."""
+    """An API client; the moments are the database's, `limits` its own quotas by limit and window."""
 
     id: str
     merchant_id: str
@@ -40,6 +41,7 @@ class ClientRow:
     expires_at: datetime | None
     revoked_at: datetime | None
     created_at: datetime
+    limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def _client(row: asyncpg.Record) -> ClientRow:
         row["expires_at"],
         row["revoked_at"],
         row["created_at"],
+        row["limits"],
     )
 
 
@@ -158,14 +161,15 @@ async def clients(session: Session, merchant_id: str | None) -> list[ClientRow]:
 async def insert_client(transaction: Transaction, client: ClientRow, secret: Fingerprint, event: Event) -> None:
     """Keep a new API client with its first secret."""
     await transaction.rows(
-        "insert into vault.api_client (id, merchant_id, name, scopes, cidrs, expires_at) "
-        "values ($1, $2, $3, $4, $5, $6)",
+        "insert into vault.api_client (id, merchant_id, name, scopes, cidrs, expires_at, limits) "
+        "values ($1, $2, $3, $4, $5, $6, $7::jsonb)",
         client.id,
         client.merchant_id,
         client.name,
         list(client.scopes),
         list(client.cidrs),
         client.expires_at,
+        json_text(client.limits),
     )
     await _put_secret(transaction, client.id, 0, secret)
     await append(transaction, event)
@@ -209,3 +213,12 @@ async def revoke_client(transaction: Transaction, client_id: str, event: Event) 
     if rows:
         await append(transaction, event)
     return bool(rows)
+
+
+async def put_limits(
+    transaction: Transaction, client_id: str, limits: Mapping[str, Mapping[str, int]], event: Event
+) -> None:
+    """Give a client other quotas of its own."""
+    statement = "update vault.api_client set limits = $2::jsonb where id = $1"
+    await transaction.rows(statement, client_id, json_text(limits))
+    await append(transaction, event)

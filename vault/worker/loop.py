@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from vault.card_life import ExpirySweep
+from vault.db import Database
 from vault.logs import get_logger
 from vault.orphans import Orphans
 from vault.payments.guarding import RetryGuard
 from vault.reconcile import Reconciler
 from vault.retention import Retention
+from vault.store import limits
 from vault.store.inquiries import Due
 from vault.tokens import GatewayTokens
 from vault.vaultings.following import VaultingFollower
@@ -111,6 +113,17 @@ def token_deletions(tokens: GatewayTokens, *, idle: float) -> Loop:
 def forgetting_attempts(guard: RetryGuard) -> Loop:
     """Give the loop that deletes declines which no retry rule looks at any more."""
     return Loop("attempts", guard.purge, _SELDOM)
+
+
+def counting(database: Database) -> Loop:
+    """Give the loop that forgets counts of requests and cards which no limit reaches back to."""
+
+    async def once() -> bool:
+        async with database.session() as session:
+            await limits.prune(session)
+        return False
+
+    return Loop("counting", once, _SELDOM)
 
 
 def orphanage(orphans: Orphans, *, idle: float) -> Loop:

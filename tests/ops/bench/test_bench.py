@@ -24,6 +24,8 @@ def test_a_tiny_run_measures_everything_and_writes_its_figures(tmp_path: Path) -
     assert [(entry["request"], entry["cards"]) for entry in measured["sizes"]] == [(route, 1000) for route in routes]
     assert all(pair["rateRatio"]["median"] > 0 for pair in measured["pairs"])
     assert all(entry["pages"] > 0 for entry in measured["sizes"])
+    assert [entry["request"] for entry in measured["limited"]] == routes
+    assert all(entry["cpuRatio"]["median"] > 0 for entry in measured["limited"])
     assert [pair["direct"] is not None for pair in measured["pairs"]] == [False, True, False]
     assert all(0.99 < sum(pair["layers"].values()) < 1.01 for pair in measured["pairs"])
     written = document.read_text()

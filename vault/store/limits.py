@@ -1,0 +1,164 @@
+"""Counters of what was asked for, and cards that were seen, as rows; the counting is the database's (ADR 0020).
+
+It refuses to know limits and their quotas' reasons. Invariants: a slot is never given twice; the event of a limit that
+was reached is written once for its window, whoever notices.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import asyncpg
+
+from vault.audit.events import Event
+from vault.db import Session
+from vault.store.audit import APPEND_FROM, encoded
+
+_TAKE = """
+select granted, remaining, waits, current_slices, fresh from vault.take_slots($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_TAKE_EACH = """
+select granted, remaining, waits, current_slices, fresh
+from unnest($2::text[], $3::text[], $4::int[], $5::int[]) with ordinality as each(subject, name, span, quota, place),
+    lateral vault.take_slots($1, each.subject, each.name, array[each.span], array[each.quota], $6, 0, null)
+order by place
+"""
+_TELL = f"""
+with told as (
+    update vault.rate_counter set told_at = clock_timestamp()
+    where merchant_id = $1 and subject = $2 and name = $3
+        and coalesce(told_at < clock_timestamp() - make_interval(secs => $4), true)
+    returning 1
+)
+{APPEND_FROM.format(event_id="$5", merchant_id="$1", body="$6", cte="told")}
+"""
+_NOTE = "select seen, known, wait from vault.note_card($1, $2, $3, $4, $5)"
+# In the order of the key, so that two processes that write the same rows do not wait for each other in a circle.
+_REMEMBER = """
+insert into vault.card_sighting as s (merchant_id, subject, print)
+select * from unnest($1::text[], $2::text[], $3::bytea[]) as new(merchant_id, subject, print) order by 1, 2, 3
+on conflict (merchant_id, subject, print) do update set seen_at = excluded.seen_at
+    where s.seen_at < clock_timestamp() - make_interval(secs => $4)
+returning merchant_id, subject, print
+"""
+_SEEN = """
+select exists (
+    select from vault.card_sighting where merchant_id = $1 and subject = $2 and print = $3
+        and seen_at > clock_timestamp() - make_interval(secs => $4)
+)
+"""
+_KEPT_SECONDS = 2 * 86_400
+
+
+class Counter(NamedTuple):
+    """Whose slots of which limit: the merchant or empty, the client, address or keyed hash, the limit's name."""
+
+    merchant_id: str
+    subject: str
+    name: str
+
+
+class Sighting(NamedTuple):
+    """A card, by its keyed fingerprint, that was seen of somebody."""
+
+    merchant_id: str
+    subject: str
+    print: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many slots are asked for under which windows, and how many of an earlier grant are given back."""
+
+    spans: Sequence[int]
+    quotas: Sequence[int]
+    slots: int = 1
+    unused: int = 0
+    unused_slices: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What was given, to be spent within `fresh` seconds, and how each window stands."""
+
+    slots: int
+    remaining: tuple[int, ...]
+    waits: tuple[float, ...]
+    slices: tuple[int, ...]
+    fresh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How many distinct cards were seen of somebody, whether this one is known, and the wait if it is one too many."""
+
+    seen: int
+    known: bool
+    wait: float | None
+
+
+async def take(session: Session, counter: Counter, wanted: Wanted) -> Granted:
+    """Take slots, all of them, some or none."""
+    row = await session.row(
+        _TAKE,
+        *counter,
+        wanted.spans,
+        wanted.quotas,
+        wanted.slots,
+        wanted.unused,
+        wanted.unused_slices,
+    )
+    assert row is not None  # noqa: S101 - a function gives one row
+    return _granted(row)
+
+
+async def take_each(
+    session: Session, counters: Sequence[Counter], windows: Sequence[tuple[int, int]], slots: int
+) -> list[Granted]:
+    """Take so many slots, or look with none, of several counters of one merchant with one window (span, quota) each."""
+    rows = await session.rows(
+        _TAKE_EACH,
+        counters[0].merchant_id,
+        [counter.subject for counter in counters],
+        [counter.name for counter in counters],
+        [span for span, _ in windows],
+        [quota for _, quota in windows],
+        slots,
+    )
+    return [_granted(row) for row in rows]
+
+
+def _granted(row: asyncpg.Record) -> Granted:
+    return Granted(
+        row["granted"], tuple(row["remaining"]), tuple(row["waits"]), tuple(row["current_slices"]), row["fresh"]
+    )
+
+
+async def tell(session: Session, counter: Counter, span: int, event: Event) -> None:
+    """Write the event of a limit that was reached, unless that was done within so many seconds."""
+    await session.rows(_TELL, *counter, span, *encoded(event))
+
+
+async def note_card(session: Session, sighting: Sighting, span: int, most: int) -> Noted:
+    """Count a card of somebody, unless as many distinct ones were seen in so many seconds."""
+    row = await session.row(_NOTE, *sighting, span, most)
+    assert row is not None  # noqa: S101 - a function gives one row
+    return Noted(row["seen"], row["known"], row["wait"])
+
+
+async def remember(session: Session, sightings: Iterable[Sighting], span: int) -> set[Sighting]:
+    """Write sightings down; gives those that were not known within so many seconds."""
+    columns = list(zip(*sightings, strict=True))
+    return {Sighting(*row) for row in await session.rows(_REMEMBER, *columns, span)}
+
+
+async def seen(session: Session, sighting: Sighting, span: int) -> bool:
+    """Tell whether a card was seen of somebody within so many seconds."""
+    return bool(await session.value(_SEEN, *sighting, span))
+
+
+async def prune(session: Session) -> None:
+    """Forget what no window reaches back to."""
+    for table, column in (("rate_counter", "touched_at"), ("card_sighting", "seen_at")):
+        statement = f"delete from vault.{table} where {column} < clock_timestamp() - make_interval(secs => $1)"
+        await session.rows(statement, _KEPT_SECONDS)
