@@ -199,9 +199,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         options=PaymentOptions(database, directory, client),
         notifications=Notifications(database, directory, recorder, storing.recorder, settings.public_url),
         reconciler=Reconciler(tools, canceller, moving, pace),
-        orphans=Orphans(
-            database, recorder, pause=settings.inquiry_first, patience=_ORPHAN_PATIENCE * settings.inquiry_max
-        ),
+        orphans=Orphans(database, recorder, pause=pace.first, patience=_ORPHAN_PATIENCE * settings.inquiry_max),
         webhooks=Webhooks(database, keyring, settings.webhook_networks),
         events=Events(database),
         key_life=KeyLife(database, keyring, _KEYS),
