@@ -30,7 +30,7 @@ from vault.errors import DatabaseUnavailable, VaultError
 from vault.gateway.errors import CredentialsInvalid, KeyFormatInvalid
 from vault.migrations import SchemaDiffers
 from vault.onboarding import OnboardingInvalid
-from vault.roles import APP, OPERATOR
+from vault.roles import APP, AUDITOR, OPERATOR
 from vault.settings import SettingsInvalid, load_settings
 
 FORESEEN: tuple[type[Exception], ...] = (
@@ -95,6 +95,7 @@ def _(_error: DatabaseUnavailable) -> str:
     for name, url, role in (
         (_SERVERS_URL, settings.database_url, APP),
         (operators, settings.operator_database_url, OPERATOR),
+        (operators, settings.operator_database_url, AUDITOR),
     ):
         reason = reason_unusable(url.get_secret_value(), role)
         if reason is not None:

@@ -13,6 +13,7 @@ from types import TracebackType
 import click
 
 from ops.cli.approvals import approvals
+from ops.cli.audit import audit
 from ops.cli.clients import clients
 from ops.cli.database import db
 from ops.cli.doctor import doctor
@@ -97,6 +98,7 @@ for _command in (
     clients,
     operators,
     approvals,
+    audit,
     retention,
     purge,
     data_inventory,

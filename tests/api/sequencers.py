@@ -58,15 +58,16 @@ class Log:
         """Give what copies to the anchor."""
         return Publisher(self.database, self.keyring, self.anchor)
 
-    async def write(self, count: int) -> None:
+    async def write(self, count: int, merchant_id: str = "m") -> None:
         """Queue events as the application does."""
         ids = [f"aev_{next(_numbers)}" for _ in range(count)]
-        bodies = [f'{{"id":"{each}","merchant":"m"}}'.encode() for each in ids]
+        bodies = [f'{{"id":"{each}","merchant":"{merchant_id}","schema":"cardvault.audit/1"}}'.encode() for each in ids]
         await self.sql.change(
             "insert into vault.audit_pending (event_id, merchant_id, body) "
-            "select id, 'm', body from unnest($1::text[], $2::bytea[]) as t(id, body)",
+            "select id, $3, body from unnest($1::text[], $2::bytea[]) as t(id, body)",
             ids,
             bodies,
+            merchant_id,
         )
 
     async def entries(self) -> list[bytes]:

@@ -22,7 +22,8 @@ def encoded(event: Event) -> tuple[str, bytes]:
     return event_id, event.encode(event_id)
 
 
-async def append(session: Session, event: Event) -> None:
-    """Queue one event; in a transaction it stands or falls with it."""
+async def append(session: Session, event: Event) -> str:
+    """Queue one event and give its id; in a transaction it stands or falls with it."""
     event_id, body = encoded(event)
     await session.rows(_APPEND, event_id, event.merchant_id, body)
+    return event_id

@@ -184,6 +184,30 @@ async def newest_checkpoint(session: Session, epoch: int) -> str | None:
     return note
 
 
+async def place_of(session: Session, epoch: int, event_id: str) -> int | None:
+    """Give where an event is, once it is in the log."""
+    place: int | None = await session.value(
+        "select min(place) from vault.audit_leaf where epoch = $1 and event_id = $2", epoch, event_id
+    )
+    return place
+
+
+async def first_since(session: Session, epoch: int, moment: datetime) -> int | None:
+    """Give the first place whose event is not from before a moment, None where there is none."""
+    place: int | None = await session.value(
+        "select min(place) from vault.audit_leaf where epoch = $1 and occurred_at >= $2", epoch, moment
+    )
+    return place
+
+
+async def last_before(session: Session, epoch: int, moment: datetime) -> int | None:
+    """Give the last place whose event is from before a moment, None where there is none."""
+    place: int | None = await session.value(
+        "select max(place) from vault.audit_leaf where epoch = $1 and occurred_at < $2", epoch, moment
+    )
+    return place
+
+
 async def checkpoints_after(session: Session, epoch: int, size: int, limit: int) -> list[str]:
     """Give the notes of the checkpoints beyond a size, the smallest first."""
     rows = await session.rows(

@@ -1,0 +1,194 @@
+"""An auditor at work: the newest checkpoint, and exports of the log written into a folder.
+
+It refuses to know the command line and how proofs are made. Invariants: what is done here is done in the role
+`cardvault_auditor`; an export is an event of its own before anything of it is released (controls.md AUD-1, AUD-4); a
+folder appears complete or not at all.
+"""
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from keys.keyring import Purpose
+from keys.signing import Signer
+from ops.operating import operator_origin
+from ops.refusal import Refused
+from vault import custody
+from vault.audit.events import Event, EventType
+from vault.audit.note import NoteInvalid, NoteKey
+from vault.auditing import exporting
+from vault.auditing.exporting import Basis, Bound, NothingToExport, Part
+from vault.auditing.stored_tree import StoredTreeBroken
+from vault.custody import INSTALLATION
+from vault.db import Database, Session
+from vault.roles import AUDITOR
+from vault.settings import Settings
+from vault.store import audit, audit_log
+
+_PATIENCE: Final = 15.0
+_LOOK: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an auditor asks for: from a place or moment up to, and without, another; of one merchant or of all."""
+
+    since: Bound
+    until: Bound
+    merchant_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and whether it reaches up to the export itself."""
+
+    record: dict[str, Any]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What an auditor works with."""
+
+    database: Database
+    signer: Signer
+
+
+@asynccontextmanager
+async def auditors_desk(settings: Settings) -> AsyncIterator[Desk]:
+    """Open an auditor's connection and the log's key; raises `KeysError`."""
+    database = Database(settings.operator_database_url.get_secret_value(), role=AUDITOR, pool_size=1)
+    try:
+        keyring = await custody.open_keyring(settings, database)
+        yield Desk(database, await keyring.signer(INSTALLATION, Purpose.AUDIT))
+    finally:
+        await database.close()
+
+
+def bound(text: str | None) -> Bound:
+    """Read a place (digits), a date or a moment in ISO 8601, UTC where no zone is given; raises `Refused`."""
+    if text is None or (text.isascii() and text.isdigit()):
+        return None if text is None else int(text)
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    raise Refused(f"a bound is a place in the log, or a moment such as {date(2026, 1, 31)}T00:00:00Z")
+
+
+async def newest(settings: Settings) -> tuple[Basis, NoteKey]:
+    """Give the newest checkpoint and the key that it is signed with; raises `Refused`."""
+    async with auditors_desk(settings) as desk, desk.database.session() as session:
+        against = await _basis(session, desk.signer)
+    return against, NoteKey(against.checkpoint.origin, desk.signer.public)
+
+
+async def log_key(settings: Settings) -> str:
+    """Give the log's key as verifiers take it; raises `Refused`."""
+    return str((await newest(settings))[1])
+
+
+async def export(settings: Settings, wanted: Wanted, folder: Path) -> Exported:
+    """Write what is wanted into a folder that must not exist, or be empty; raises `Refused`."""
+    _refuse_occupied(folder)
+    async with auditors_desk(settings) as desk, desk.database.session() as session:
+        event_id = await audit.append(session, _event(wanted))
+        complete = await _signed_up_to(session, desk.signer, event_id)
+        against = await _basis(session, desk.signer)
+        with _whole(folder) as making:
+            record = await _write(session, desk.signer, against, wanted, making)
+    return Exported({"folder": str(folder), **record}, complete)
+
+
+def _refuse_occupied(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"{folder} is there already: name a folder that does not exist yet")
+
+
+def _event(wanted: Wanted) -> Event:
+    bounds = {"from": wanted.since, "to": wanted.until}
+    details = {name: each.isoformat() if isinstance(each, datetime) else each for name, each in bounds.items()}
+    objects = (wanted.merchant_id,) if wanted.merchant_id else ()
+    return Event(EventType.AUDIT_EXPORTED, operator_origin(), INSTALLATION, objects, details=details)
+
+
+async def _signed_up_to(session: Session, signer: Signer, event_id: str) -> bool:
+    """Wait a while until a checkpoint covers an event, and so everything that was committed before it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                with suppress(NothingToExport):
+                    against = await exporting.basis(session, signer)
+                    place = await audit_log.place_of(session, against.epoch, event_id)
+                    if place is not None and place < against.size:
+                        return True
+                await asyncio.sleep(_LOOK)
+    return False
+
+
+async def _basis(session: Session, signer: Signer) -> Basis:
+    try:
+        return await exporting.basis(session, signer)
+    except NothingToExport as error:
+        raise Refused(str(error)) from None
+    except NoteInvalid:
+        raise Refused("the newest checkpoint is not signed by this installation's key: look at the alarms") from None
+
+
+async def _write(session: Session, signer: Signer, against: Basis, wanted: Wanted, folder: Path) -> dict[str, Any]:
+    try:
+        places = await exporting.selected(session, against, wanted.since, wanted.until)
+        part = Part(places, wanted.merchant_id)
+        disclosed = await _write_lines(session, against, part, folder)
+        (folder / "checkpoint").write_text(against.note)
+        digests = {name: _digest(folder / name) for name in ("checkpoint", "entries.jsonl", "hashes.bin")}
+        text = await exporting.manifest(session, against, part, disclosed, digests)
+    except NothingToExport as error:
+        raise Refused(str(error)) from None
+    except StoredTreeBroken:
+        raise Refused("hashes of the log are missing in the database: look at the alarms") from None
+    (folder / "manifest.json").write_text(text)
+    (folder / "manifest.sig").write_text(exporting.signature(text, against, signer))
+    key = NoteKey(against.checkpoint.origin, signer.public)
+    (folder / "vkey").write_text(f"{key}\n")
+    return {"from": places.start, "to": places.end, "size": against.size, "entries": disclosed, "key": str(key)}
+
+
+async def _write_lines(session: Session, against: Basis, part: Part, folder: Path) -> int:
+    """Write entries and hashes, a batch in memory at a time; gives how many entries are disclosed."""
+    disclosed = 0
+    with (folder / "entries.jsonl").open("wb") as entries, (folder / "hashes.bin").open("wb") as hashes:
+        async for line in exporting.lines(session, against, part):
+            entries.write(line.octets)
+            hashes.write(line.hash)
+            disclosed += line.octets != exporting.WITHHELD
+    return disclosed
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "octets": path.stat().st_size}
+
+
+class _whole:  # noqa: N801 - used as a statement
+    """Give a private folder beside the wanted one, which takes its place when everything went well."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+
+    def __enter__(self) -> Path:
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        self._making = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}.", dir=self._folder.parent))
+        return self._making
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._making.replace(self._folder)
+        else:
+            shutil.rmtree(self._making)

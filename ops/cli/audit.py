@@ -1,0 +1,85 @@
+"""`cardvault audit`: the newest checkpoint, exports that prove themselves, and their verification.
+
+It refuses to know how the log is kept. Invariant: `verify` is the same program as the one file that auditors are given.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ops.cli.output import json_option, remark, show_record
+
+
+@click.group()
+def audit() -> None:
+    """Look at the audit log, export it, verify exports (CARDVAULT_ADMIN_DATABASE_URL may act as cardvault_auditor)."""
+
+
+@audit.command()
+@json_option
+def checkpoint(*, as_json: bool) -> None:
+    """Print the newest signed checkpoint; keep it to prove later that nothing before it was changed."""
+    from ops.auditing import newest
+    from ops.operating import command_settings
+
+    against, key = asyncio.run(newest(command_settings()))
+    if not as_json:
+        click.echo(against.note, nl=False)
+        remark(f"Verification key: {key}")
+        return
+    root = against.note.split("\n")[2]
+    record = {"origin": against.checkpoint.origin, "size": against.size, "root": root, "note": against.note}
+    show_record({**record, "key": str(key)}, as_json=True)
+
+
+@audit.command()
+@click.option("--from", "since", metavar="WHEN", help="A place in the log, or a moment as 2026-01-31T00:00:00Z.")
+@click.option("--to", "until", metavar="WHEN", help="Likewise; what is there itself is not exported.")
+@click.option("--merchant", "merchant_id", metavar="ID", help="Only this merchant's entries; of others the hashes.")
+@click.option("--format", type=click.Choice(["jsonl"]), default="jsonl", show_default=True, help="Of the entries.")
+@click.option(
+    "--output",
+    "-o",
+    "folder",
+    type=click.Path(path_type=Path),
+    default="audit-export",
+    show_default=True,
+    metavar="DIR",
+)
+@json_option
+def export(since: str | None, until: str | None, merchant_id: str | None, folder: Path, **rest: Any) -> None:
+    """Write entries with their proof and a signed manifest into a new folder; without a range, all of them.
+
+    The export is itself an event of the log. What was committed before it is in it, once a worker has signed that far.
+    """
+    from ops.auditing import Wanted, bound
+    from ops.auditing import export as write
+    from ops.operating import command_settings
+
+    wanted = Wanted(bound(since), bound(until), merchant_id)
+    exported = asyncio.run(write(command_settings(), wanted, folder))
+    show_record(exported.record, as_json=rest["as_json"])
+    if not exported.complete:
+        remark("The newest events are not signed yet and not in it: is a worker running?")
+
+
+@audit.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def verify(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Verify an export: DIR [--key KEY] [--previous FILE] [--anchor FILE] [--max-age SECONDS].
+
+    Without --key, the key is the one that this installation's root key opens. Exit codes: 0 valid, 1 it cannot be told,
+    2 invalid, 3 valid but stale.
+    """
+    from ops import verify_audit
+    from ops.auditing import log_key
+    from ops.operating import command_settings
+
+    pinned = any(each.split("=")[0] in {"--key", "-h", "--help"} for each in arguments)
+    own = () if pinned else ("--key", asyncio.run(log_key(command_settings())))
+    ctx.exit(verify_audit.main([*arguments, *own]))
