@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.conftest import QUICK
 from tests.api.gateway import IN_PROCESS, Puppet, courier, failure, told
-from tests.api.shop import Sql, card_on_file, paid, paid_on_file, payment, problem, store, stored
+from tests.api.shop import Sql, card_on_file, paid, paid_on_file, payment, problem, store, stored, type_card
 from tests.api.subscriptions import attempt, charge, charged, consent, recorded, subscribed
 from tests.canary import AMEX_CANARY, MASTERCARD_CANARY, SECOND_VISA_CANARY, VISA_CANARY
 from tests.installation import Blueprint, Installation, installed, served
@@ -103,6 +103,16 @@ async def test_what_no_network_has_seen_is_not_counted(vault: Installation, sql:
     await vault.arm(body["paymentRequestId"], "RESET")
     await vault.api.post("/v1/payments", json=body)
     assert await sql.value("select count(*) from vault.card_attempt where declined_at is not null") == 0
+
+
+async def test_a_card_that_nobody_knows_before_is_not_counted(vault: Installation, sql: Sql) -> None:
+    body = payment()
+    del body["card"]
+    await vault.arm(body["paymentRequestId"], f"DECLINE:{DECLINED}")
+    view = await paid(vault, body)
+    await type_card(view["nextAction"]["url"])
+    assert (await vault.settle(view["paymentId"]))["paymentStatus"] == "FAIL"
+    assert await sql.count("card_attempt") == 0
 
 
 async def test_a_success_leaves_nothing(vault: Installation, sql: Sql) -> None:

@@ -7,10 +7,10 @@ import pytest
 from tests.api.gateway import SUCCESS, courier
 from tests.api.shop import Sql, paid, payment, shown, until
 from tests.api.vaultings import keep, kept, looked_up
-from tests.installation import Blueprint, Installation
+from tests.installation import Blueprint, Installation, installed
 from vault.store.inquiries import Due
 from vault.worker import loop
-from vault.worker.loop import Loop, orphanage, reconciliation, run, vaultings
+from vault.worker.loop import Loop, forgetting_attempts, orphanage, reconciliation, run, vaultings
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +57,25 @@ async def test_a_capture_without_a_payment_is_looked_after_by_the_running_worker
     await until(sql.alarms)
     stop.set()
     await working
+
+
+async def test_declines_that_no_rule_looks_at_are_deleted_by_the_running_worker(
+    blueprint: Blueprint, onboarded_url: str, sql: Sql
+) -> None:
+    async with installed(blueprint, onboarded_url, retry_guard=True) as vault:
+        body = payment()
+        await vault.arm(body["paymentRequestId"], "DECLINE:DO_NOT_HONOR")
+        await paid(vault, body)
+        await sql.change("update vault.card_attempt set declined_at = now() - interval '31 days'")
+        stop = asyncio.Event()
+        working = asyncio.create_task(run((forgetting_attempts(vault.services.retry_guard),), stop))
+
+        async def forgotten() -> bool:
+            return not await sql.count("card_attempt")
+
+        await until(forgotten)
+        stop.set()
+        await working
 
 
 async def test_one_payments_trouble_keeps_no_other_waiting(

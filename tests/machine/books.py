@@ -19,6 +19,9 @@ select count(*) from vault.payment p where buyer = $1 and (
     or (status = 'SUCCESS' and capture_status = 'PENDING')
     or exists (select from vault.movement m where m.payment_id = p.id and m.status in ('CREATED', 'PENDING'))
 )"""
+_MISCOUNTED = """
+select count(*) from vault.card_attempt a join vault.payment p on (p.merchant_id, p.id) = (a.merchant_id, a.payment_id)
+where p.buyer = $1 and (a.declined_at is null or p.status <> 'FAIL' or p.not_sent)"""
 _AGREES: dict[str, set[str | None]] = {
     "SUCCESS": {"AUTHORISED"},
     "FAIL": {None, "DECLINED"},
@@ -99,6 +102,7 @@ async def compare(sql: Sql, buyer: str, rows: Iterable[Json], payments: Mapping[
         "select count(*) from vault.payment_secret s join vault.payment p on p.id = s.payment_id where p.buyer = $1"
     )
     assert await sql.value(secrets, buyer) == 0
+    assert await sql.value(_MISCOUNTED, buyer) == 0
 
 
 def _compare_money(mine: list[dict[str, Any]], there: Json | None) -> None:
