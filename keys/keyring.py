@@ -131,6 +131,11 @@ class Keyring:
         for key in ring.keys:
             self._keys.drop(key.key_id)
 
+    def forget_merchant(self, merchant_id: str) -> None:
+        """Drop what is cached of a merchant's keys of every purpose, after a statement found one no longer active."""
+        for purpose in Purpose:
+            self.forget(merchant_id, purpose)
+
     async def seal(self, purpose: Purpose, plaintext: Secret, location: Location) -> Envelope:
         """Seal under the active key of the location's merchant, once the use is counted.
 

@@ -114,7 +114,7 @@ class Cards:
         done = await self._storing.write(new_cards.insertion(new, event, also_active=[prints[0].key_id]))
         if done.card is None:
             if not done.keys_active:
-                self._forget_keys(caller.merchant_id)
+                self._keyring.forget_merchant(caller.merchant_id)
             return None
         if not request.is_default:
             return Kept(done.card, created=True)
@@ -167,10 +167,6 @@ class Cards:
     async def _sealed_profile(self, merchant_id: str, card_id: str, profile: bytes) -> Envelope:
         location = card_location(merchant_id, card_id, SecretKind.PROFILE)
         return await self._keyring.seal(Purpose.CARD, profile, location)
-
-    def _forget_keys(self, merchant_id: str) -> None:
-        self._keyring.forget(merchant_id, Purpose.CARD)
-        self._keyring.forget(merchant_id, Purpose.FINGERPRINT)
 
     async def get(self, caller: Caller, card_id: str) -> StoredCard:
         """Give a card; raises `NotFound`, also for another merchant's, `CardDeleted` and `CardPending`."""
@@ -244,7 +240,7 @@ class Cards:
             if secrets and locked.secrets != card.secrets:
                 raise _Outdated
             if secrets and not await cards.put_secrets(transaction, card.merchant_id, card.id, secrets):
-                self._forget_keys(card.merchant_id)
+                self._keyring.forget_merchant(card.merchant_id)
                 raise _Outdated
             await cards.update(transaction, locked, change)
             await audit.append(transaction, Event(EventType.CARD_UPDATED, origin, card.merchant_id, (card.id,)))

@@ -7,7 +7,7 @@ opens, and a plan that no longer fits is made again.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keys.keyring import Envelope, Fingerprint, Keyring, Label, Purpose
@@ -50,13 +50,37 @@ class Keepable:
 
 @dataclass(frozen=True, slots=True)
 class KeepingPlan:
-    """Which card the credentials go to, and their envelopes for that place; none: that card was deleted."""
+    """Which card the credentials go to, and their envelopes for that place; none: that card was deleted.
+
+    Both kinds of prints come under every live version, the active one first.
+    """
 
     keepable: Keepable
     card_id: str
     exists: bool
     secrets: dict[SecretKind, Envelope]
     token_prints: tuple[Fingerprint, ...] = ()
+    number_prints: tuple[Fingerprint, ...] = ()
+
+    @property
+    def face(self) -> CardFace:
+        """How the card is shown and recognised from now on: where its number is there, by the newest version."""
+        if not self.number_prints:
+            return self.keepable.face
+        newest = self.number_prints[0]
+        return replace(self.keepable.face, fingerprint=newest.value, fingerprint_key_id=newest.key_id)
+
+    @property
+    def print_keys(self) -> list[bytes]:
+        """Name the keys by whose prints a new card is recognised: one that is retired by now would hide it."""
+        return [prints[0].key_id for prints in (self.number_prints, self.token_prints) if prints]
+
+    @property
+    def known_by(self) -> list[bytes]:
+        """By which prints the buyer's card is found: those of the number and, where it was never seen, the token's."""
+        if self.keepable.face.fingerprint is None:
+            return [each.value for each in self.token_prints]
+        return [each.value for each in self.number_prints] or [self.keepable.face.fingerprint]
 
 
 class PlanOutdated(Exception):
@@ -74,27 +98,46 @@ class Keeper:
     async def plan(self, keepable: Keepable, origin: Origin) -> KeepingPlan | None:
         """Seal what can be kept by now for the card it will belong to; None when there is nothing to keep yet."""
         merchant_id, token = keepable.merchant_id, keepable.token
-        prints = await self._token_prints(merchant_id, token) if token is not None else ()
+        plaintexts = await self._opened(keepable, origin)
+        sought = KeepingPlan(
+            keepable,
+            keepable.card_id or "",
+            exists=False,
+            secrets={},
+            token_prints=await self._token_prints(merchant_id, token),
+            number_prints=await self._number_prints(merchant_id, plaintexts.get(SecretKind.PAN)),
+        )
         async with self._database.session() as session:
-            sealed = await keepable.waiting.secrets(session, merchant_id, keepable.owner_id)
-            known = await _known_card(session, keepable, prints)
+            known = await _known_card(session, sought)
         if keepable.card_id is not None and known is None:
-            return KeepingPlan(keepable, keepable.card_id, exists=False, secrets={})
+            return sought
         card_id = known.id if known else keepable.reserved_id or new_id(Prefix.CARD)
-        plaintexts: dict[SecretKind, Plaintext | CardToken] = {}
-        for kind in OF_CARDS & sealed.keys():
-            # What was damaged is lost and alarmed; what became of its owner has to be known all the same.
-            with suppress(IntegrityFailure):
-                location = keepable.waiting.location(merchant_id, keepable.owner_id, kind)
-                plaintexts[kind] = await self._opener.open(sealed[kind], location, origin)
         if token is not None:
             plaintexts[SecretKind.TOKEN] = token
         if SecretKind.TOKEN not in plaintexts and SecretKind.PAN not in plaintexts:
             return None
         secrets = {kind: await self._seal(merchant_id, card_id, kind, text) for kind, text in plaintexts.items()}
-        return KeepingPlan(keepable, card_id, known is not None, secrets, prints)
+        return replace(sought, card_id=card_id, exists=known is not None, secrets=secrets)
 
-    async def _token_prints(self, merchant_id: str, token: CardToken) -> tuple[Fingerprint, ...]:
+    async def _opened(self, keepable: Keepable, origin: Origin) -> dict[SecretKind, Plaintext | CardToken]:
+        """Open what waits; what was damaged is lost and alarmed: the owner's fate has to be known all the same."""
+        waiting, owner = keepable.waiting, (keepable.merchant_id, keepable.owner_id)
+        async with self._database.session() as session:
+            sealed = await waiting.secrets(session, *owner)
+        plaintexts: dict[SecretKind, Plaintext | CardToken] = {}
+        for kind in OF_CARDS & sealed.keys():
+            with suppress(IntegrityFailure):
+                plaintexts[kind] = await self._opener.open(sealed[kind], waiting.location(*owner, kind), origin)
+        return plaintexts
+
+    async def _number_prints(self, merchant_id: str, number: Plaintext | CardToken | None) -> tuple[Fingerprint, ...]:
+        if not isinstance(number, Plaintext):
+            return ()
+        return tuple(await self._keyring.digests(merchant_id, Label.PAN, number.reveal()))
+
+    async def _token_prints(self, merchant_id: str, token: CardToken | None) -> tuple[Fingerprint, ...]:
+        if token is None:
+            return ()
         return tuple(await self._keyring.digests(merchant_id, Label.TOKEN, token.reveal().encode()))
 
     async def _seal(
@@ -110,7 +153,7 @@ class Keeper:
         if not plan.secrets:
             return False
         keepable = plan.keepable
-        card = await _known_card(transaction, keepable, plan.token_prints, lock=True)
+        card = await _known_card(transaction, plan, lock=True)
         if (card.id if card else None) != (plan.card_id if plan.exists else None):
             raise PlanOutdated
         if card is None:
@@ -139,7 +182,7 @@ class Keeper:
         """Let what opens a session wait with its owner (merchant and id); raises `PlanOutdated`."""
         merchant_id, owner_id = owner
         if not await waiting.put(transaction, merchant_id, owner_id, opening):
-            self._keyring.forget(merchant_id, Purpose.CARD)
+            self._keyring.forget_merchant(merchant_id)
             raise PlanOutdated
 
     async def _create(self, transaction: Transaction, plan: KeepingPlan, origin: Origin) -> None:
@@ -148,7 +191,7 @@ class Keeper:
             keepable.merchant_id,
             plan.card_id,
             keepable.buyer,
-            keepable.face,
+            plan.face,
             plan.secrets,
             metadata=keepable.metadata,
             consent=keepable.consent,
@@ -166,15 +209,16 @@ class Keeper:
             (plan.card_id, keepable.owner_id),
             details={"storage": storage},
         )
-        [done] = await new_cards.insert(transaction, [new_cards.insertion(new, event)])
+        insertion = new_cards.insertion(new, event, also_active=plan.print_keys)
+        [done] = await new_cards.insert(transaction, [insertion])
         if done.card is None:
-            self._keyring.forget(keepable.merchant_id, Purpose.CARD)
+            self._keyring.forget_merchant(keepable.merchant_id)
             raise PlanOutdated
 
     async def _extend(self, transaction: Transaction, plan: KeepingPlan, card: StoredCard, origin: Origin) -> None:
         keepable = plan.keepable
         if not await cards.put_secrets(transaction, keepable.merchant_id, plan.card_id, plan.secrets):
-            self._keyring.forget(keepable.merchant_id, Purpose.CARD)
+            self._keyring.forget_merchant(keepable.merchant_id)
             raise PlanOutdated
         change = CardChange(
             expiry=keepable.face.expiry,
@@ -201,16 +245,13 @@ def _text(info: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-async def _known_card(
-    session: Session, keepable: Keepable, token_prints: tuple[Fingerprint, ...], *, lock: bool = False
-) -> StoredCard | None:
+async def _known_card(session: Session, plan: KeepingPlan, *, lock: bool = False) -> StoredCard | None:
     """Give the buyer's live card with this number or, where the number was never seen, with this token.
 
     Or the card that was kept in a first step.
     """
-    merchant_id, face = keepable.merchant_id, keepable.face
+    keepable = plan.keepable
     if keepable.card_id is not None:
-        card = await cards.find(session, merchant_id, keepable.card_id, lock=lock)
+        card = await cards.find(session, keepable.merchant_id, keepable.card_id, lock=lock)
         return None if card is None or card.stored_status is CardStatus.DELETED else card
-    prints = [each.value for each in token_prints] if face.fingerprint is None else [face.fingerprint]
-    return await cards.find_by_fingerprint(session, merchant_id, keepable.buyer, prints, lock=lock)
+    return await cards.find_by_fingerprint(session, keepable.merchant_id, keepable.buyer, plan.known_by, lock=lock)

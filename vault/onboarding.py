@@ -140,6 +140,7 @@ class Onboarding:
         async with self._database.transaction() as transaction:
             replaced = await merchants.replace_credentials(transaction, merchant, sealed, event)
         if not replaced:
+            self._keyring.forget_merchant(merchant.id)
             raise Conflict("The merchant's gateway keys were changed meanwhile: look at them and try again.")
 
     async def create_client(self, new: NewClient) -> tuple[ClientRow, ApiSecret]:

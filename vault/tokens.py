@@ -6,7 +6,7 @@ the merchant's cards is known stays; the last try, whatever comes of it, leaves 
 
 from typing import Final
 
-from keys.keyring import Keyring, Label
+from keys.keyring import Keyring, Label, Purpose
 from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
 from vault.card import CardToken
 from vault.db import Database
@@ -77,9 +77,14 @@ class GatewayTokens:
         return CardToken.parse(opened.reveal().decode())
 
     async def _used(self, merchant_id: str, token: CardToken) -> bool:
-        prints = await self._keyring.digests(merchant_id, Label.TOKEN, token.reveal().encode())
-        async with self._database.session() as session:
-            return await cards.know_token(session, merchant_id, [each.value for each in prints])
+        used = None
+        while used is None:
+            prints = await self._keyring.digests(merchant_id, Label.TOKEN, token.reveal().encode())
+            async with self._database.session() as session:
+                used = await cards.know_token(session, merchant_id, prints)
+            if used is None:
+                self._keyring.forget(merchant_id, Purpose.FINGERPRINT, prints[0].key_id)
+        return used
 
     async def _asked(self, account: Account, token: CardToken) -> Result | None:
         """Ask once; None when that has to be done again."""

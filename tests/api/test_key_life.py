@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from keys.keyring import Purpose
+from keys.keyring import Label, Location, Purpose
 from tests.api.operators import Operators, operators_of
-from tests.api.shop import BUYER, Sql, paid_on_file, store, stored
+from tests.api.shop import BUYER, Sql, paid, paid_on_file, payment, store, stored
+from tests.api.vaultings import forgotten, keep, kept
 from tests.canary import MASTERCARD_CANARY, SECOND_VISA_CANARY, VISA_CANARY
 from tests.installation import Installation
+from vault.errors import Conflict
 from vault.key_life import DATA, FINGERPRINT
 from vault.onboarding import NewClient
 
@@ -100,3 +102,70 @@ async def test_a_cursor_stays_good_when_the_key_is_rotated(vault: Installation, 
     await stored(vault, store(MASTERCARD_CANARY))
     more = await vault.api.get(CARDS, params={"limit": 1, "cursor": first["nextCursor"]})
     assert (more.status_code, len(more.json()["cards"])) == (200, 1)
+
+
+async def test_a_payment_that_waited_finds_the_card_that_was_stored_under_the_next_version(
+    vault: Installation, operators: Operators, sql: Sql
+) -> None:
+    view = await paid(vault, payment(storeCard="VAULT", is3DSAuthentication=True))
+    await operators.life.rotate(FINGERPRINT, None)
+    card_id = (await stored(vault))["cardId"]
+    await vault.sandbox_api.post(view["nextAction"]["url"], data={"outcome": "success"})
+    assert (await vault.settle(view["paymentId"]))["card"]["cardId"] == card_id
+    assert await sql.count("card") == 1
+
+
+async def test_a_card_is_recognised_by_the_version_that_is_active_when_it_is_kept(
+    vault: Installation, operators: Operators, sql: Sql
+) -> None:
+    """T-12: the process that keeps it was not told of the rotation."""
+    view = await paid(vault, payment(storeCard="BOTH", is3DSAuthentication=True))
+    await operators.life.rotate(FINGERPRINT, None)
+    await vault.sandbox_api.post(view["nextAction"]["url"], data={"outcome": "success"})
+    card_id = (await vault.settle(view["paymentId"]))["card"]["cardId"]
+    active = (await operators.keyring.active(vault.tenants[0].merchant_id, Purpose.FINGERPRINT)).key_id
+    assert await sql.rows("select fingerprint_key_id as number, token_print_key_id as token from vault.card") == [
+        {"number": active, "token": active}
+    ]
+    assert (await stored(vault))["cardId"] == card_id
+
+
+async def test_nothing_new_is_hashed_under_a_retired_key(vault: Installation, operators: Operators, sql: Sql) -> None:
+    """T-12."""
+    card_id = (await stored(vault))["cardId"]
+    await operators.life.rotate(FINGERPRINT, None)
+    await paid_on_file(vault, card_id)
+    await kept(vault, keep(SECOND_VISA_CANARY, "buyer-2"))
+    active = (await operators.keyring.active(vault.tenants[0].merchant_id, Purpose.FINGERPRINT)).key_id
+    hashed = "select digest_key_id from vault.payment union all select digest_key_id from vault.vaulting union all select fingerprint_key_id from vault.vaulting"
+    assert {row["digest_key_id"] for row in await sql.rows(hashed)} - {None} == {active}
+
+
+async def test_a_token_that_a_card_of_the_next_version_has_is_not_deleted_at_the_gateway(
+    vault: Installation, operators: Operators, sql: Sql
+) -> None:
+    """T-12: the process that deletes tokens was not told of the rotation."""
+    first, second = (await kept(vault))["cardId"], (await kept(vault, keep(buyer="buyer-2")))["cardId"]
+    merchant_id = vault.tenants[0].merchant_id
+    await operators.life.rotate(FINGERPRINT, merchant_id)
+    shared = await sql.value("select envelope from vault.card_secret where card_id = $1", first)
+    token = await operators.keyring.open(shared, Location(merchant_id, "card_secret", first, "TOKEN"))
+    made = await operators.keyring.digest(merchant_id, Label.TOKEN, token.reveal())
+    await sql.change(
+        "update vault.card set token_print = $1, token_print_key_id = $2 where id = $3", made.value, made.key_id, second
+    )
+    await vault.api.delete(f"/v1/cards/{first}")
+    await vault.services.tokens.delete_due()
+    assert (await sql.count("token_deletion"), await forgotten(vault)) == (0, [])
+
+
+async def test_gateway_keys_are_not_sealed_under_a_retired_key(vault: Installation, operators: Operators) -> None:
+    tenant = vault.tenants[0]
+    merchant = await operators.onboarding.merchant(tenant.merchant_id)
+    keys = await operators.onboarding.gateway_keys(merchant)
+    await operators.keyring.active(tenant.merchant_id, Purpose.CREDENTIAL)
+    async with operators_of(vault) as others:
+        await others.life.rotate(DATA, None)
+    with pytest.raises(Conflict):
+        await operators.onboarding.replace_gateway_keys(merchant, keys)
+    await operators.onboarding.replace_gateway_keys(merchant, keys)

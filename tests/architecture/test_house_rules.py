@@ -40,6 +40,7 @@ REVEALS = {
     "vault/onboarding.py:Onboarding._secret",
     "vault/payments/drafting.py:Drafter._waiting",
     "vault/payments/guarding.py:RetryGuard.prints",
+    "vault/keeping.py:Keeper._number_prints",
     "vault/keeping.py:Keeper._seal",
     "vault/keeping.py:Keeper._token_prints",
     "vault/gateway/vaulting_messages.py:token_body",

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import orjson
 
-from keys.keyring import Keyring, Purpose
+from keys.keyring import Keyring
 from vault.audit.events import Event, EventType
 from vault.auth import Caller
 from vault.card import CardToken, Cvv, Pan
@@ -149,7 +149,7 @@ class WriteAhead:
         if begun is not None and begun.payment is not None:
             return Paid(begun.payment, replayed=False)
         if begun is not None and not begun.keys_active:
-            self._tools.keyring.forget(draft.merchant_id, Purpose.CARD)
+            self._tools.keyring.forget_merchant(draft.merchant_id)
         return await self.replayed(asked, draft.request_id)
 
     async def instrument(

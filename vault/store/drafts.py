@@ -23,9 +23,10 @@ from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus
 
 USUALLY_OPEN: Final = 14 * 60.0  # antom-api.md 2.1, paymentExpiryTime
 
+_KEYS = "$30::bytea[] || array_remove(array[$21::bytea, $23], null)"  # those that seal, and those that hash
 _BEGIN = f"""
 with usable as (
-    select {keys_active("$30")} as keys, $12::text is null or exists (
+    select {keys_active(_KEYS)} as keys, $12::text is null or exists (
         select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card,
         $44::int > 0 or vault.untried($1, $41::bytea[]) as untried
 ), ins as (

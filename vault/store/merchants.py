@@ -14,7 +14,7 @@ from vault.audit.events import Event
 from vault.db import Session, Transaction
 from vault.merchant import Merchant, MerchantSettings
 from vault.store.audit import append
-from vault.store.columns import json_text
+from vault.store.columns import json_text, keys_active
 
 _MERCHANT = "select id, name, status, gateway_client_id, gateway_credentials, settings from vault.merchant"
 _CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at, c.limits"
@@ -121,10 +121,14 @@ async def update(transaction: Transaction, merchant: Merchant, event: Event) -> 
 async def replace_credentials(
     transaction: Transaction, merchant: Merchant, credentials: Envelope, event: Event
 ) -> bool:
-    """Put other sealed gateway keys in place of a merchant's present ones; False when those are others by now."""
+    """Put other sealed gateway keys in place of a merchant's present ones.
+
+    False when those are others by now, or the key that the new ones are sealed with is not active any more.
+    """
     rows = await transaction.rows(
         "update vault.merchant set gateway_credentials = $3, gateway_credentials_key_id = $4, "
-        "updated_at = clock_timestamp() where id = $1 and gateway_credentials = $2 returning id",
+        f"updated_at = clock_timestamp() where id = $1 and gateway_credentials = $2 and {keys_active('array[$4]')} "
+        "returning id",
         merchant.id,
         merchant.gateway_credentials,
         credentials.data,

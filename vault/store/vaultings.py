@@ -32,7 +32,7 @@ from vault.vaulting import Ending, Vaulting, VaultingStatus
 _OPEN: Final = "status in ('CREATED', 'UNKNOWN', 'PROCESSING')"
 _SELECT: Final = "select v.*, clock_timestamp() as read_at from vault.vaulting v"
 _BEGIN: Final = f"""
-with key as (select {keys_active("$26")} as active
+with key as (select {keys_active("$26::bytea[] || array_remove(array[$16::bytea, $21], null)")} as active
 ), ins as (
     insert into vault.vaulting (merchant_id, request_id, id, client_id, channel, status, buyer, pending_card_id,
         card_id, {FACE_COLUMNS}, selected_brand, selected_region, is_default, digest, digest_key_id, redirected,

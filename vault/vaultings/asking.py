@@ -183,7 +183,7 @@ class Vaultings:
             done = await vaultings.begin(session, draft, event)
             vaulting = await vaultings.find(session, draft.merchant_id, draft.id) if done.created else None
         if not done.keys_active:
-            self._tools.keyring.forget(draft.merchant_id, Purpose.CARD)
+            self._tools.keyring.forget_merchant(draft.merchant_id)
             return None
         if vaulting is None:
             return await self._replayed(asking)

@@ -71,7 +71,7 @@ class VaultingRecorder:
         if _unwanted(vaulting, seen) is None:
             return
         if leftover is None or not await token_deletions.put(transaction, _leftover_location(vaulting), leftover):
-            self._keyring.forget(vaulting.merchant_id, Purpose.CARD)
+            self._keyring.forget_merchant(vaulting.merchant_id)
             raise PlanOutdated
 
     async def _put_opening(
