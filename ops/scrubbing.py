@@ -21,6 +21,7 @@ from vault.store import retention
 _TRIES: Final = 8
 _PAUSE: Final = 0.5
 _LOCK_WAIT: Final = "2s"  # as long as requests may be kept waiting behind the rewriting's own wait
+_STATISTICS: Final = "pg_catalog.pg_statistic"  # held samples of sealed columns before these were left out of it
 _RIGHTS: Final = """
 select (select bool_and(pg_has_role(relowner, 'usage')) from pg_class
         where relnamespace = (select oid from pg_namespace where nspname = 'vault') and relname = any($1)) as owner,
@@ -76,13 +77,11 @@ async def scrub(url: str, origin: Origin) -> Scrubbed:
     connection = await connect(url)
     try:
         await connection.execute(f"set lock_timeout = '{_LOCK_WAIT}'")
-        for table in tables:
-            await _rewrite(connection, f"vault.{table}")
-        if rights.statistician:
-            await connection.execute("vacuum (full) pg_catalog.pg_statistic")
+        for table in (*(f"vault.{each}" for each in tables), *([_STATISTICS] if rights.statistician else [])):
+            await _rewrite(connection, table)
         if rights.switcher:
             await connection.execute("select pg_switch_wal()")
-        wal_from = str(await connection.fetchval("select pg_current_wal_insert_lsn()"))
+        wal_from: str = await connection.fetchval("select pg_current_wal_insert_lsn()::text")
         await connection.execute("checkpoint")
     finally:
         await connection.close()

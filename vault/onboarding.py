@@ -102,12 +102,9 @@ class Onboarding:
         return merchant
 
     async def retention(self, merchant_id: str) -> RetentionClass:
-        """Give the retention class that a merchant's new cards get."""
+        """Give the retention class that the new cards of a merchant that is there get."""
         async with self._database.session() as session:
-            current = await retention.current_class(session, merchant_id)
-        if current is None:
-            raise NotFound
-        return current
+            return await retention.current_class(session, merchant_id)
 
     async def change_retention(self, merchant_id: str, new: RetentionClass) -> None:
         """Give a merchant's future cards another retention class; cards keep the one under which they were stored."""

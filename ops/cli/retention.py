@@ -47,7 +47,12 @@ def purge(*, as_json: bool) -> None:
     from ops.purging import purge_and_scrub
 
     report = asyncio.run(purge_and_scrub(command_settings(), operator_origin()))
-    show_record(report, as_json=as_json)
+    if as_json:
+        show_record(report, as_json=True)
+    else:
+        show_table([report.pop("purge"), report.pop("verification")], _RUN_COLUMNS, as_json=False)
+        click.echo()
+        show_record(report, as_json=False)
     if report["tokensWaiting"]:
         remark("Tokens of deleted cards still wait, sealed, to be deleted at the gateway: purge again after that.")
     if report["walRecycled"]:
