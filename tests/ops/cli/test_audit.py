@@ -17,11 +17,12 @@ from keys.keyring import Purpose
 from keys.sealed import KeyMaterial
 from keys.signing import Signer
 from ops import auditing, verify_audit
+from ops.auditing import Wanted
 from tests.api.sequencers import NAME, Log, opened_log
 from tests.api.shop import Sql
 from tests.database import Databases
 from tests.docs.guide import ROOT
-from tests.installation import Blueprint
+from tests.installation import Blueprint, settings_for
 from tests.ops.cli.commands import Desk, desk_at
 from vault.audit.merkle import EMPTY, Tree
 from vault.audit.note import Checkpoint, NoteKey, sign
@@ -198,6 +199,29 @@ def test_an_export_is_an_event_and_says_when_it_is_not_complete(office: Office, 
         assert (event["objects"], event["details"]) == (["m"], {"from": 2, "to": "2030-01-01T00:00:00+00:00"})
 
     office.with_log(look)
+
+
+def test_an_export_waits_until_what_was_before_it_is_signed(
+    own_office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "_PATIENCE", 60.0)
+    monkeypatch.setattr(auditing, "_LOOK", 0.02)
+    settings = settings_for(own_office.desk.folder, own_office.url)
+
+    async def export(log: Log) -> None:
+        async def sequence() -> None:
+            one = log.sequencer()
+            while True:
+                await one.once()
+                await asyncio.sleep(0.05)
+
+        working = asyncio.create_task(sequence())
+        exported = await auditing.export(settings, Wanted(None, None, None), tmp_path / "x")
+        working.cancel()
+        assert exported.complete
+
+    own_office.with_log(export)
+    assert b"audit.exported" in b"".join(lines(tmp_path / "x"))
 
 
 def test_a_merchants_export_withholds_the_others_entries_and_is_complete(
