@@ -6,6 +6,7 @@ text; what cannot be examined because of an earlier failure is left out rather t
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
@@ -33,6 +34,7 @@ from vault.migrations import SchemaDiffers
 from vault.onboarding import Onboarding
 from vault.retention import LONGEST_UNVERIFIED
 from vault.roles import APP, OPERATOR
+from vault.rules.retries import load_rules
 from vault.services import gateway_client
 from vault.settings import Settings, SettingsInvalid, load_settings
 from vault.store import retention
@@ -74,6 +76,7 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     """Look at everything, in the order in which one thing needs the other."""
     try:
         settings = load_settings(environ)
+        load_rules(settings.retry_rules_file, datetime.now(UTC).date())
     except SettingsInvalid as error:
         return [_complaint(line) for line in str(error).splitlines()]
     findings = [Finding("settings", Level.OK, f"complete, for {settings.environment}")]

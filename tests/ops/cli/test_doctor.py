@@ -44,6 +44,13 @@ def test_every_missing_setting_is_a_finding(tmp_path: Path) -> None:
     assert all(each["advice"] for each in found)
 
 
+def test_an_unusable_file_of_retry_rules_is_a_finding(tmp_path: Path) -> None:
+    desk = desk_at(tmp_path, "postgresql://a:b@127.0.0.1:9/x")
+    [found] = findings(desk, 1, retry_rules_file=str(tmp_path / "missing.json"))
+    assert found["finding"] == "CARDVAULT_RETRY_RULES_FILE the file cannot be read"
+    assert found["advice"] == "check its path and its permissions"
+
+
 def test_a_database_that_is_down_ends_the_examination_of_it(tmp_path: Path) -> None:
     found = levels(findings(desk_at(tmp_path, "postgresql://a:hunter2@127.0.0.1:9/x"), 1))
     assert found["database"] == {"fail"}
