@@ -200,7 +200,7 @@ async def served(blueprint: Blueprint, database_url: str, **changes: Any) -> Asy
     app = create_app(settings)
     app.openapi_schema = _schema(app)
     logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start
-    server = _PromptServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    server = _PromptServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", proxy_headers=False))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:

@@ -173,12 +173,18 @@ class CardGuard:
             return
         spender = Spender(caller.merchant_id, caller.client_id, caller.origin, caller.limits)
         standing = await limiter.take(spender, Limit.DISTINCT_CARDS)
-        if standing.refusal is not None:
-            await self._sightings.write()
-            async with self._database.session() as session:
-                if not await limits.seen(session, sighting, SPAN):
-                    raise standing.refusal
+        if standing.refusal is not None and not await self._seen(sighting):
+            raise standing.refusal
         self._sightings.note(sighting)
+
+    async def _seen(self, sighting: Sighting) -> bool:
+        """Tell whether any process has seen it; where that cannot be found out it is as good as new."""
+        await self._sightings.write()
+        try:
+            async with asyncio.timeout(PATIENCE), self._database.session() as session:
+                return await limits.seen(session, sighting, SPAN)
+        except COUNTING_FAILED:
+            return False
 
     def _was_known(self, sighting: Sighting) -> None:
         """Give the slot back that was taken for a card which another process had seen."""

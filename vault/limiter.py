@@ -25,13 +25,14 @@ from vault.store.limits import Counter, Granted, Wanted
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 COUNTING_FAILED: Final = (DatabaseUnavailable, StatementFailed, TimeoutError)
-PATIENCE: Final = 1.0
+PATIENCE: Final = 3.0
 
 _log = get_logger(__name__)
 _LEASES: Final = 20_000
 _PART: Final = 50  # of a quota, at most, in one process's hands
 _ASK_AGAIN: Final = 1.0
 _IPV6_PREFIX: Final = 64  # what one subscriber has
+_NOTHING_YET: Final = Granted(1, (), (), (), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class _Lease:
         self.asking = asyncio.Lock()
         self.failing_until = 0.0
         self.policy: Policy
-        self._granted: Granted | None = None
+        self._granted = _NOTHING_YET
         self._asked_at = self._until = 0.0
         self._left, self._size = 0, 1
 
@@ -79,7 +80,7 @@ class _Lease:
 
     def refused(self, now: float) -> bool:
         """Tell whether there was nothing left a moment ago."""
-        return self._granted is not None and not self._granted.slots and now < self._until
+        return not self._granted.slots and now < self._until
 
     def wanted(self, policy: Policy, now: float) -> Wanted:
         """Ask for twice as many as were used up in time, for half of what was not, up to a small part of the quota."""
@@ -88,8 +89,7 @@ class _Lease:
         elif now < self._until:
             self._size *= 2
         self._size = max(1, min(self._size, min(policy.quotas) // _PART))
-        slices = self._granted.slices if self._granted else None
-        return Wanted(policy.spans, policy.quotas, self._size, self._left, slices)
+        return Wanted(policy.spans, policy.quotas, self._size, self._left, self._granted.slices)
 
     def fill(self, policy: Policy, granted: Granted, asked_at: float) -> None:
         """Take what was granted; it is good until the slice ends that ran when it was asked for, by the own clock."""
@@ -100,14 +100,11 @@ class _Lease:
 
     def waits(self, now: float) -> list[int]:
         """Give for each window the whole seconds until it has a slot more."""
-        granted = self._granted
         passed = now - self._asked_at
-        return [max(0, ceil(wait - passed)) for wait in granted.waits] if granted else []
+        return [max(0, ceil(wait - passed)) for wait in self._granted.waits]
 
     def headers(self, now: float) -> Headers:
         """Give what the answer says of the limit (controls API-4)."""
-        if self._granted is None:
-            return ()
         each = zip(self.policy.windows, self._granted.remaining, self.waits(now), strict=True)
         left = self._left
         told = ", ".join(f'"{window}";r={remaining + left};t={wait}' for window, remaining, wait in each)
@@ -115,12 +112,8 @@ class _Lease:
 
     def refusal(self, now: float) -> RateLimited:
         """Give the error of a request for which there is no slot."""
-        remaining = self._granted.remaining if self._granted else ()
-        violated = [
-            (window, wait)
-            for window, left, wait in zip(self.policy.windows, remaining, self.waits(now), strict=True)
-            if left == 0
-        ]
+        each = zip(self.policy.windows, self._granted.remaining, self.waits(now), strict=True)
+        violated = [(window, wait) for window, left, wait in each if left == 0]
         names, seconds = [window for window, _ in violated], max(wait for _, wait in violated)
         return RateLimited(self.policy.limit, names, retry_after=max(1, seconds))
 

@@ -12,6 +12,8 @@ from tests.api.shop import Sql, card, card_on_file, paid, payment, problem, stor
 from tests.canary import CVV_CANARY
 from tests.installation import Blueprint, Installation, installed
 from vault import guard
+from vault.db import StatementFailed
+from vault.store import limits
 
 pytestmark = pytest.mark.anyio
 ADDRESS = "203.0.113.9"
@@ -162,6 +164,20 @@ async def test_a_decline_of_a_stored_card_counts_for_its_buyer(vault: Installati
     problem(await vault.api.post("/v1/payments", json=payment(buyer="holder")), 429, "card_testing_suspected")
 
 
+async def test_a_decline_that_cannot_be_counted_is_answered_all_the_same(
+    vault: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_each = limits.take_each
+
+    async def only_look(*asked: Any) -> list[limits.Granted]:
+        if asked[-1]:
+            raise StatementFailed("XX000", None)
+        return await take_each(*asked)
+
+    monkeypatch.setattr(limits, "take_each", only_look)
+    assert (await declined(vault)).json()["paymentStatus"] == "FAIL"
+
+
 async def test_what_nobody_but_the_merchant_can_mend_is_no_sign(vault: Installation, sql: Sql) -> None:
     await grant(sql, guard_buyer_declines={"hour": 1})
     body = payment()
@@ -197,6 +213,16 @@ async def test_a_card_that_another_process_has_seen_costs_nothing_in_the_end(
         assert (await show(other, 0, "b")).status_code == 201
         await seen(sql, 3)
         assert [(await show(other, place, "c")).status_code for place in (1, 2)] == [201, 201]
+
+
+async def test_a_budget_that_is_used_up_refuses_what_nobody_can_say_is_known(vault: Installation, sql: Sql) -> None:
+    await grant(sql, cards_distinct={"day": 1})
+    assert (await show(vault.api, 0, "a")).status_code == 201
+    await seen(sql, 2)
+    await sql.connection.execute("alter table vault.card_sighting rename to gone")
+    assert (await show(vault.api, 1, "b")).status_code == 429
+    await sql.connection.execute("alter table vault.gone rename to card_sighting")
+    assert (await show(vault.api, 0, "b")).status_code == 201
 
 
 async def test_a_session_with_a_typed_card_is_looked_at_too(vault: Installation, sql: Sql) -> None:

@@ -14,7 +14,7 @@ from tests.api.shop import BUYER, Sql, payment, problem, store
 from tests.api.test_authorization import onboarding_of
 from tests.installation import Blueprint, Installation, installed
 from vault import limiter
-from vault.rules.limits import OPERATIONS
+from vault.rules.limits import OPERATIONS, RULES, Limit, Rule, Window, WithoutCounters
 
 pytestmark = pytest.mark.anyio
 LIST = f"/v1/buyers/{BUYER}/cards"
@@ -102,6 +102,27 @@ async def test_all_keys_of_a_client_spend_the_same_quota(vault: Installation, sq
     other = {"Authorization": f"Bearer {second.reveal()}"}
     answers = [(await vault.api.get(LIST, headers=other)).status_code for _ in range(3)]
     assert answers == [200, 429, 429]
+
+
+async def test_refused_keys_are_counted_by_address_whatever_it_claims_to_be(
+    vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-50: a forged X-Forwarded-For is another address to nobody, and the client's own requests go on."""
+    monkeypatch.setitem(RULES, Limit.REFUSED, Rule({Window.DAY: 3}, WithoutCounters.ADMITTED))
+    answers = []
+    for number in range(5):
+        forged = {
+            "Authorization": "Bearer x",
+            "X-Forwarded-For": f"203.0.113.{number}",
+            "Forwarded": "for=198.51.100.1",
+        }
+        answers.append(await vault.api.get(LIST, headers=forged))
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert problem(answers[-1], 429, "rate_limited")["limit"] == "access.refused"
+    assert len(await sql.events("access.denied")) == 3
+    [event] = await sql.events("limit.reached")
+    assert (event["actor"]["kind"], event["actor"]["address"], event["objects"]) == ("anonymous", "127.0.0.1", [])
+    assert (await vault.api.get(LIST)).status_code == 200
 
 
 async def test_clients_do_not_spend_each_others_quota(vault: Installation, sql: Sql) -> None:

@@ -5,11 +5,13 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ops.local_http import Call, call, is_up
-from ops.serving import _Companion
+from ops.serving import ServerOptions, _Companion, uvicorn_config
+from tests.installation import settings_for
 from tests.ops.cli.commands import Desk, desk_at
 from tests.ops.processes import await_that, is_alive, start
 
@@ -26,6 +28,27 @@ def port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("proxies", "believed"), [("", "127.0.0.1"), ("127.0.0.0/8", "203.0.113.9")])
+async def test_a_forwarded_address_is_believed_from_trusted_proxies_alone(
+    tmp_path: Path, proxies: str, believed: str
+) -> None:
+    """T-50: and of those that stand there the one that the last proxy saw."""
+    seen: list[str] = []
+
+    async def application(scope: Any, _receive: object, _send: object) -> None:
+        seen.append(scope["client"][0])
+
+    settings = settings_for(tmp_path, "postgresql://nobody@127.0.0.1/none", trusted_proxies=proxies)
+    config = uvicorn_config(settings, ServerOptions("127.0.0.1", 1, 1, with_worker=False))
+    config.app = lambda: application
+    config.load()
+    headers = [(b"x-forwarded-for", b"198.51.100.7, 203.0.113.9")]
+    scope: Any = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 1), "headers": headers}
+    await config.loaded_app(scope, None, None)
+    assert seen == [believed]
 
 
 def children(pid: int) -> list[int]:

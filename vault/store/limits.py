@@ -74,7 +74,7 @@ class Wanted:
     quotas: Sequence[int]
     slots: int = 1
     unused: int = 0
-    unused_slices: Sequence[int] | None = None
+    unused_slices: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

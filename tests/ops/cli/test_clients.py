@@ -70,3 +70,23 @@ def test_unknown_ids_are_said_to_be(desk: Desk) -> None:
 def test_the_list_of_one_merchant_leaves_others_out(desk: Desk, merchant_id: str) -> None:
     make_client(desk, merchant_id, "--all-scopes")
     assert desk.data("clients", "list", "--merchant", "mer_other") == []
+
+
+def test_a_client_gets_quotas_of_its_own_and_gives_them_up(desk: Desk, merchant_id: str) -> None:
+    made = make_client(desk, merchant_id, "--all-scopes", "--limit", "cards.store:burst=500")
+    assert made["limits"] == {"cards.store": {"burst": 500}}
+    more = ("--limit", "cards.store:day=7", "--limit", "guard.buyer_cards:day=50")
+    changed = desk.data("clients", "limit", made["clientId"], *more)
+    assert changed["limits"] == {"cards.store": {"burst": 500, "day": 7}, "guard.buyer_cards": {"day": 50}}
+    assert desk.data("clients", "list")[0]["limits"] == changed["limits"]
+    assert desk.data("clients", "limit", made["clientId"], "--defaults")["limits"] == {}
+
+
+def test_a_quota_that_cannot_be_read_changes_nothing(desk: Desk, merchant_id: str) -> None:
+    made = make_client(desk, merchant_id, "--all-scopes")
+    assert "cards.store:burst=500" in desk.refusal("clients", "limit", made["clientId"], "--limit", "everything=1")
+    assert "has the windows burst" in desk.refusal(
+        "clients", "limit", made["clientId"], "--limit", "cards.store:hour=1"
+    )
+    assert "no API client has this id" in desk.refusal("clients", "limit", "cli_nobody", "--defaults")
+    assert desk.data("clients", "list")[0]["limits"] == {}
