@@ -173,9 +173,12 @@ class CardGuard:
             return
         spender = Spender(caller.merchant_id, caller.client_id, caller.origin, caller.limits)
         standing = await limiter.take(spender, Limit.DISTINCT_CARDS)
-        if standing.refusal is not None and not await self._seen(sighting):
+        if standing.refusal is None:
+            self._sightings.note(sighting)
+        elif await self._seen(sighting):
+            self._sightings.remember(sighting)
+        else:
             raise standing.refusal
-        self._sightings.note(sighting)
 
     async def _seen(self, sighting: Sighting) -> bool:
         """Tell whether any process has seen it; where that cannot be found out it is as good as new."""
