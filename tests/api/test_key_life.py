@@ -1,18 +1,20 @@
 """Keys that operators or their age and use replace, while merchants go on as if nothing had happened (T-9, T-12)."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from keys.keyring import Label, Location, Purpose
 from tests.api.operators import Operators, operators_of
-from tests.api.shop import BUYER, Sql, paid, paid_on_file, payment, store, stored
+from tests.api.shop import BUYER, Sql, paid, paid_on_file, payment, problem, store, stored
 from tests.api.vaultings import forgotten, keep, kept
 from tests.canary import MASTERCARD_CANARY, SECOND_VISA_CANARY, VISA_CANARY
 from tests.installation import Installation
 from vault.errors import Conflict
 from vault.key_life import DATA, FINGERPRINT
 from vault.onboarding import NewClient
+from vault.store import key_life
 
 pytestmark = pytest.mark.anyio
 CARDS = f"/v1/buyers/{BUYER}/cards"
@@ -68,6 +70,9 @@ async def test_two_who_rotate_at_once_make_one_successor(vault: Installation, op
     merchant_id = vault.tenants[0].merchant_id
     retired = await operators.keyring.active(merchant_id, Purpose.CARD)
     assert len(await operators.life.rotate({Purpose.CARD}, merchant_id)) == 1
+    async with operators.database.session() as session:
+        [active] = await key_life.active(session, {Purpose.CARD}, merchant_id)
+    assert await operators.life._replace([replace(active, key_id=retired.key_id)]) == []
     late = vault.services.keyring.successor(merchant_id, Purpose.CARD)
     await vault.services.keyring._rows.rotate(retired.key_id, late)
     assert await sql.value("select count(*) from vault.data_key where id = $1", late.key_id) == 0
@@ -169,3 +174,9 @@ async def test_gateway_keys_are_not_sealed_under_a_retired_key(vault: Installati
     with pytest.raises(Conflict):
         await operators.onboarding.replace_gateway_keys(merchant, keys)
     await operators.onboarding.replace_gateway_keys(merchant, keys)
+
+
+async def test_without_the_installations_key_nobody_is_known(vault: Installation, sql: Sql) -> None:
+    await vault.services.keyring.active("", Purpose.FINGERPRINT)
+    await sql.change("update vault.data_key set state = 'decrypt_only' where merchant_id = ''")
+    problem(await vault.api.get(CARDS), 503, "keys_unavailable")

@@ -285,3 +285,18 @@ async def test_of_two_cards_with_one_number_the_older_version_gives_way(
     prints = {row["id"]: row["fingerprint"] for row in await sql.rows("select id, fingerprint from vault.card")}
     assert (prints[first], prints[second] is not None) == (None, True)
     assert (await stored(vault))["cardId"] == second
+
+
+async def test_a_worker_leaves_to_others_what_they_are_claiming_or_counting(
+    vault: Installation, operators: Operators, worker: Reencryption, sql: Sql
+) -> None:
+    await _retired(vault, operators)
+    async with sql.connection.transaction():
+        await sql.connection.execute("select from vault.reencryption for update")
+        assert not await worker.step()
+    assert await worker.step()
+    async with sql.connection.transaction():
+        await sql.connection.execute("select from vault.reencryption_part for update")
+        assert await worker.step()
+    assert await sql.value("select sum(done) from vault.reencryption_part") == 0
+    assert (await finish(worker)).job.state == "done"
