@@ -147,14 +147,12 @@ class CardGuard:
         subjects = await self._subjects(caller, shown, Limit.BUYER_CARDS, Limit.ADDRESS_CARDS)
         for limit, subject in subjects.items():
             sighting = Sighting(caller.merchant_id, subject, card)
-            match self._sightings.recall(sighting):
-                case Recall.KNOWN:
-                    continue
-                case Recall.NEW_SUBJECT:
-                    self._sightings.note(sighting)
-                case Recall.NEW_CARD:
-                    await self._sightings.write()
-                    findings.append(await self._noted(sighting, limit, *_window(caller, limit)))
+            recalled = self._sightings.recall(sighting)
+            if recalled is Recall.NEW_SUBJECT:
+                self._sightings.note(sighting)
+            elif recalled is Recall.NEW_CARD:
+                await self._sightings.write()
+                findings.append(await self._noted(sighting, limit, *_window(caller, limit)))
         return findings
 
     async def _noted(self, sighting: Sighting, limit: Limit, span: int, most: int) -> _Finding:
@@ -191,8 +189,8 @@ class CardGuard:
 
     def _was_known(self, sighting: Sighting) -> None:
         """Give the slot back that was taken for a card which another process had seen."""
-        if self._limiter is not None:
-            self._limiter.give_back(Counter(sighting.merchant_id, sighting.subject, Limit.DISTINCT_CARDS))
+        assert self._limiter is not None  # noqa: S101 - without one nothing is noted
+        self._limiter.give_back(Counter(sighting.merchant_id, sighting.subject, Limit.DISTINCT_CARDS))
 
     async def _print(self, caller: Caller, pan: Pan) -> bytes:
         return (await self._keyring.fingerprints(caller.merchant_id, pan))[0].value
@@ -222,10 +220,9 @@ class CardGuard:
             details = {"limit": finding.counter.name, "client": caller.client_id}
             merchant_id, alarm_id = caller.merchant_id, finding.alarm_id
             async with self._database.session() as session:
-                new = await alarms.raise_alarm(session, caller.origin, merchant_id, code, alarm_id, details)
+                await alarms.raise_alarm(session, caller.origin, merchant_id, code, alarm_id, details)
             self._told.put(place, True)
-            if new:
-                alarm(_log, code, merchant_id=merchant_id, object_id=alarm_id)
+            alarm(_log, code, merchant_id=merchant_id, object_id=alarm_id)
 
     async def _slow(self, findings: list[_Finding]) -> None:
         """Let a suspicious request wait; where too many do, it is to come again."""
