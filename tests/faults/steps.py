@@ -16,7 +16,6 @@ from vault.payments.moving import Moving
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.writing_ahead import WriteAhead
-from vault.store import payments
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 Wrapping: TypeAlias = Callable[["Brake", Any], Callable[..., Any]]
@@ -120,7 +119,7 @@ _POINTS: dict[Step, tuple[tuple[Any, str, Wrapping], ...]] = {
     ),
     Step.AFTER_THE_ANSWER: ((Sender, "send", _holding_after), (Sender, "move", _holding_after)),
     # What is recorded in one statement is held before it, the rest before its transaction is committed.
-    Step.BEFORE_COMMIT: ((payments, "settle", _holding_before), (Recorder, "_write", _holding_after)),
+    Step.BEFORE_COMMIT: ((Recorder, "_settle", _holding_before), (Recorder, "_write", _holding_after)),
     Step.BETWEEN_CHECK_AND_WRITE: ((client._OneShotBody, "_claim", _stopping_the_process),),
     Step.AFTER_THE_INQUIRY: ((Sender, "inquire", _holding_after),),
     Step.NEVER: (),

@@ -126,7 +126,7 @@ async def test_a_commit_whose_reply_is_lost_is_neither_lost_nor_repeated(
         for answer in await asyncio.gather(*answers):
             assert answer is not None
             assert answer.status_code == 503, answer.text
-        assert wire.cuts == len(cases)
+        assert 0 < wire.cuts <= len(cases)  # several may share a statement
         await trial.work_until_final()
     record = await verdict.settled(trial, cases)
     assert sum(record.sent[case.request_id] for case in cases) == (len(cases) if step.sends else 0)

@@ -17,7 +17,7 @@ from vault.payments.moving import Moving
 from vault.payments.recording import Recorder
 from vault.payments.sending import Sender
 from vault.payments.writing_ahead import WriteAhead
-from vault.store import payments, vaultings
+from vault.store import vaultings
 from vault.tokens import GatewayTokens
 from vault.vaultings.calling import VaultCaller
 from vault.vaultings.recording import VaultingRecorder
@@ -96,7 +96,7 @@ _POINTS: tuple[tuple[Any, str, Step, Callable[[Doom, Step, Method], Method]], ..
     (Sender, "send", Step.AFTER_THE_ANSWER, _after),
     (Sender, "move", Step.AFTER_THE_ANSWER, _after),
     (Sender, "cancel", Step.AFTER_THE_ANSWER, _after),
-    (payments, "settle", Step.BEFORE_COMMIT, _before),
+    (Recorder, "_settle", Step.BEFORE_COMMIT, _before),
     (Recorder, "_write", Step.BEFORE_COMMIT, _after),
     (Sender, "inquire", Step.AFTER_THE_INQUIRY, _after),
     (Sender, "inquire_refund", Step.AFTER_THE_INQUIRY, _after),

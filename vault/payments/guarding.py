@@ -14,13 +14,14 @@ from vault.attempt import Attempt, Tried
 from vault.audit.events import Event, EventType, Origin, Outcome
 from vault.db import Database, Transaction
 from vault.gateway.messages import Instrument, NewCardInstrument, PageInstrument, SealedInstrument, TokenInstrument
+from vault.group_writer import GroupWriter
 from vault.payment import Payment, Status
 from vault.payments.teaching import words_of
 from vault.retry_errors import RetryLimit
 from vault.rules.retries import RetryRules, counts
 from vault.rules.scheme_declines import Words, network_of
 from vault.store import attempts, audit, drafts, payments
-from vault.store.drafts import Begun, Draft
+from vault.store.drafts import Begun, Draft, ReadyDraft
 from vault.stored_card import CardFace
 
 
@@ -31,6 +32,7 @@ class RetryGuard:
         self._database = database
         self._keyring = keyring
         self._rules = rules
+        self._beginning = GroupWriter(database, drafts.begin)
 
     async def prints(
         self, merchant_id: str, instrument: Instrument, face: CardFace | None = None
@@ -58,8 +60,7 @@ class RetryGuard:
 
     async def begin_alone(self, draft: Draft, event: Event) -> Begun | None:
         """Write a draft in a transaction of its own; None when its request id is taken. Raises `RetryLimit`."""
-        async with self._database.session() as session:
-            begun = await drafts.begin(session, draft, event)
+        begun = await self._beginning.write(drafts.ready(draft, event))
         if begun.untried:
             return begun
         async with self._database.transaction() as transaction:
@@ -76,7 +77,7 @@ class RetryGuard:
     async def begin(self, transaction: Transaction, draft: Draft, event: Event) -> Begun:
         """Judge a draft whose number is claimed, and write it. Raises `RetryLimit`."""
         if self._rules is None or not draft.prints:
-            return await drafts.begin(transaction, draft, event)
+            return await _written(transaction, drafts.ready(draft, event))
         history = await attempts.history(transaction, draft.merchant_id, draft.prints)
         wanted = Attempt(draft.amount, draft.network, draft.mandate_id)
         refusal = self._rules.at(history.read_at).judge(wanted, history.tried, history.read_at)
@@ -84,7 +85,7 @@ class RetryGuard:
             raise RetryLimit(
                 rule=refusal.rule, version=refusal.version, retry=refusal.retry.value, not_before=refusal.not_before
             )
-        return await drafts.begin(transaction, draft, event, history.place)
+        return await _written(transaction, drafts.ready(draft, event, history.place))
 
     async def record_refusal(self, draft: Draft, refusal: RetryLimit, origin: Origin) -> None:
         """Write the event of a charge that was not sent."""
@@ -130,6 +131,11 @@ class RetryGuard:
         longest = self._rules.longest if self._rules else timedelta(0)
         async with self._database.session() as session:
             return await attempts.purge(session, longest)
+
+
+async def _written(transaction: Transaction, ready: ReadyDraft) -> Begun:
+    [begun] = await drafts.begin(transaction, [ready])
+    return begun
 
 
 def _declined(tried: Tried, words: Words) -> Tried | None:

@@ -11,6 +11,7 @@ from keys.keyring import Envelope, Keyring
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
+from vault.group_writer import GroupWriter
 from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Channel, Evidence, Payment, Source, Status, StoreState, Verdict, judge
@@ -21,6 +22,7 @@ from vault.payments.settling import settle
 from vault.payments.teaching import learn
 from vault.payments.transitions import advanced, changed, unresolved
 from vault.store import alarms, audit, inquiries, payments
+from vault.store.payments import Settlement
 from vault.store.waiting import WITH_PAYMENTS
 from vault.stored_card import SecretKind
 
@@ -44,6 +46,7 @@ class Recorder:
         self._guard = guard
         self._keeper = Keeper(database, keyring)
         self._first_inquiry = first_inquiry_seconds
+        self._settling = GroupWriter(database, payments.settle)
 
     async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
@@ -75,8 +78,10 @@ class Recorder:
         after = advanced(payment, evidence, Verdict.ADVANCE)
         event = _change_event(payment, after, evidence, origin)
         seconds = self._first_inquiry if unresolved(after) else None
-        async with self._database.session() as session:
-            return await payments.settle(session, payment, after, event, seconds)
+        return await self._settle(payments.settlement(payment, after, event, seconds))
+
+    async def _settle(self, change: Settlement) -> Payment | None:
+        return await self._settling.write(change)
 
     async def _put_opening(
         self, transaction: Transaction, payment: Payment, opening: dict[SecretKind, Envelope], origin: Origin

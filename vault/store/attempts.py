@@ -51,9 +51,8 @@ class History:
     read_at: datetime
 
 
-def prints_arrays(prints: Sequence[Fingerprint]) -> tuple[list[bytes], list[bytes]]:
-    """Give values and key ids as parallel arrays."""
-    return [each.value for each in prints], [each.key_id for each in prints]
+def _values(prints: Sequence[Fingerprint]) -> list[bytes]:
+    return [each.value for each in prints]
 
 
 async def claim(transaction: Transaction, merchant_id: str, prints: Sequence[Fingerprint]) -> None:
@@ -62,7 +61,7 @@ async def claim(transaction: Transaction, merchant_id: str, prints: Sequence[Fin
         "select pg_advisory_xact_lock(l.lock) from (select distinct vault.attempt_lock($1, p.print) as lock "
         "from unnest($2::bytea[]) as p(print) order by 1) l",
         merchant_id,
-        prints_arrays(prints)[0],
+        _values(prints),
     )
 
 
@@ -72,7 +71,7 @@ async def history(transaction: Transaction, merchant_id: str, prints: Sequence[F
         "select a.*, coalesce(max(a.place) over (), 0) + 1 as next, n.now from (select clock_timestamp() as now) n "
         "left join vault.card_attempt a on a.merchant_id = $1 and a.print = any($2)",
         merchant_id,
-        prints_arrays(prints)[0],
+        _values(prints),
     )
     tried = {row["payment_id"]: _tried(row) for row in rows if row["payment_id"] is not None}
     return History(tuple(tried.values()), rows[0]["next"], rows[0]["now"])

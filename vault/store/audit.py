@@ -4,6 +4,8 @@ It refuses to know what events mean. Invariant: the application can insert here 
 and order are the database's own (audit-log.md 3.10).
 """
 
+from typing import Final
+
 from vault.audit.events import Event
 from vault.db import Session
 from vault.ids import Prefix, new_id
@@ -14,12 +16,23 @@ _APPEND = "insert into vault.audit_pending (event_id, merchant_id, body) values 
 APPEND_FROM = (
     "insert into vault.audit_pending (event_id, merchant_id, body) select {event_id}, {merchant_id}, {body} from {cte}"
 )
+# The columns of a row that carries its event (`event_row`), and what appends it; the relation that has them follows.
+EVENT: Final = {"event_id": "text", "body": "text"}
+APPEND: Final = APPEND_FROM.format(
+    event_id="event_id", merchant_id="merchant_id", body="convert_to(body, 'UTF8')", cte=""
+)
 
 
 def encoded(event: Event) -> tuple[str, bytes]:
     """Give an event a fresh id, and its stored bytes."""
     event_id = new_id(Prefix.AUDIT_EVENT)
     return event_id, event.encode(event_id)
+
+
+def event_row(event: Event) -> dict[str, str]:
+    """Give an event's values by the names in `EVENT`."""
+    event_id, body = encoded(event)
+    return {"event_id": event_id, "body": body.decode()}
 
 
 async def append(session: Session, event: Event) -> str:

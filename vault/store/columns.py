@@ -3,39 +3,72 @@
 It refuses to know any statement. Invariant: a JSON column holds an object or nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import orjson
 
+from keys.keyring import Envelope
 from vault.card import Expiry
 from vault.result import Result
-from vault.stored_card import BrandChoice, CardFace
+from vault.stored_card import BrandChoice, CardFace, SecretKind
 
-FACE_COLUMNS = "brand, masked, bin, last_four, expiry_month, expiry_year, fingerprint, fingerprint_key_id"
+# Columns with their types.
+FACE: Final = {
+    "brand": "text",
+    "masked": "text",
+    "bin": "text",
+    "last_four": "text",
+    "expiry_month": "smallint",
+    "expiry_year": "smallint",
+    "fingerprint": "bytea",
+    "fingerprint_key_id": "bytea",
+}
+SEALED: Final = "jsonb_to_recordset(given.sealed) as s(kind text, envelope bytea, key_id bytea)"
+FACE_COLUMNS: Final = ", ".join(FACE)
+Secrets: TypeAlias = Mapping[SecretKind, Envelope]
 
 
-def from_arrays(name: str, columns: Mapping[str, str], first: int = 1) -> str:
-    """Give the table of rows that come as one array for each column, the parameters `$first` and those behind it.
+def rows_of(columns: Mapping[str, str]) -> str:
+    """Give the query for parameter 1, a list of rows that `as_row` wrote; `columns` are names with types.
 
-    `columns` are names with types.
+    A row is one document: PostgreSQL would take an array for each column apart one by one. The inner select keeps the
+    planner from looking at how many there are: it would plan the statement anew each time, which costs more than a row.
     """
-    parameters = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), first))
-    return f"unnest({parameters}) as {name}({', '.join(columns)})"
+    declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    return f"select r.* from unnest((select $1::jsonb[])) as one(document), jsonb_to_record(document) as r({declared})"
 
 
-def as_arrays(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Give rows as one array for each column."""
-    return [list(values) for values in zip(*rows, strict=True)] or [[] for _ in columns]
+def as_row(values: Mapping[str, Any]) -> str:
+    """Write a row by the names of its columns; what is not named is null."""
+    return orjson.dumps(values, default=_octets).decode()
+
+
+def sealed_of(secrets: Secrets) -> list[Mapping[str, Any]]:
+    """Give what is sealed as the value of a row's column `sealed`, which `SEALED` reads."""
+    return [{"kind": kind, "envelope": each.data, "key_id": each.key_id} for kind, each in secrets.items()]
+
+
+def _octets(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    raise TypeError
+
+
+def key_active(named: str) -> str:
+    """Give the condition that the key whose id an expression names is still active when the statement runs."""
+    return f"exists (select from vault.data_key k where k.id = {named} and k.state = 'active')"
 
 
 def keys_active(parameter: str) -> str:
     """Give the condition that every key in a bytea[] parameter is still active when the statement runs."""
-    return (
-        f"not exists (select 1 from unnest(({parameter})::bytea[]) as wanted(id) "
-        "where not exists (select 1 from vault.data_key k where k.id = wanted.id and k.state = 'active'))"
-    )
+    return f"not exists (select from unnest(({parameter})::bytea[]) as wanted(id) where not {key_active('wanted.id')})"
+
+
+def face_row(face: CardFace | None) -> dict[str, Any]:
+    """Give a face's values by the names in `FACE`."""
+    return dict(zip(FACE, face_values(face), strict=True))
 
 
 def face_values(face: CardFace | None) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ It refuses to know the gateway. Invariants: all of it appears in one statement o
 taken, a key that is retired, a card that changed meanwhile or a number with a history leaves nothing behind.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,47 +16,85 @@ from vault.audit.events import Event
 from vault.db import Session
 from vault.money import Amount
 from vault.payment import Channel, Credential, Kind, Payment, Status, StoreCard, StoreState
-from vault.store.attempts import prints_arrays
-from vault.store.audit import encoded
-from vault.store.cards import Secrets, secret_arrays
-from vault.store.columns import FACE_COLUMNS, face_values, json_text, keys_active
+from vault.store.audit import APPEND, EVENT, event_row
+from vault.store.columns import FACE, SEALED, Secrets, as_row, face_row, key_active, rows_of, sealed_of
 from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus
 
 USUALLY_OPEN: Final = 14 * 60.0  # antom-api.md 2.1, paymentExpiryTime
 
-_KEYS = "$30::bytea[] || array_remove(array[$21::bytea, $23], null)"  # those that seal, and those that hash
-_BEGIN = f"""
-with usable as (
-    select {keys_active(_KEYS)} as keys, $12::text is null or exists (
-        select 1 from vault.card c where c.merchant_id = $1 and c.id = $12 and c.status = $31) as card,
-        $44::int > 0 or vault.untried($1, $41::bytea[]) as untried
+_PAYMENT: Final = {
+    "merchant_id": "text",
+    "id": "text",
+    "request_id": "text",
+    "client_id": "text",
+    "kind": "text",
+    "currency": "text",
+    "value": "bigint",
+    "order_reference": "text",
+    "buyer": "text",
+    "credential": "text",
+    "card_id": "text",
+    "store_card": "text",
+    "store_state": "text",
+    **FACE,
+    "digest": "bytea",
+    "digest_key_id": "bytea",
+    "capture_mode": "text",
+    "metadata": "jsonb",
+    "consent": "jsonb",
+    "mandate_id": "text",
+    "authentication": "jsonb",
+    "selected_brand": "text",
+    "selected_region": "text",
+    "channel": "text",
+}
+_GIVEN: Final = _PAYMENT | {
+    "sender_seconds": "float8",
+    "open_seconds": "float8",
+    "expires": "timestamptz",
+    "card_status": "text",
+    "prints": "bytea[]",
+    "print_key_ids": "bytea[]",
+    "place": "int",
+    "network": "text",
+    "sealed": "jsonb",
+    "key_ids": "bytea[]",
+    **EVENT,
+}
+_COLUMNS: Final = ", ".join(_PAYMENT)
+# In the order of the index by which transactions wait for each other, as cards are (`vault.store.new_cards`).
+_BEGIN: Final = f"""
+with given as (
+    {rows_of(_GIVEN)}
+), retired as (
+    select given.id from given, unnest(given.key_ids) as key_id where not {key_active("key_id")}
+), usable as (
+    select id, id not in (select id from retired) as keys, card_id is null or exists (select from vault.card c
+        where c.merchant_id = given.merchant_id and c.id = given.card_id and c.status = given.card_status) as card,
+        place > 0 or vault.untried(merchant_id, prints) as untried
+    from given
 ), ins as (
-    insert into vault.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
-        buyer, credential, card_id, store_card, store_state, {FACE_COLUMNS}, digest, digest_key_id, capture_mode,
-        metadata, consent, send_deadline, expires_at, mandate_id, authentication, selected_brand, selected_region,
-        channel)
-    select $1, $2, $3, $4, $5, 'CREATED', $6, $7, $8, $9, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-        $22, $23, $24, $25::jsonb, $26::jsonb, clock_timestamp() + make_interval(secs => $27),
-        coalesce($28::timestamptz, clock_timestamp() + make_interval(secs => $40)), $35, $36::jsonb,
-        $37, $38, $39
-    from usable where keys and card and untried
+    insert into vault.payment ({_COLUMNS}, status, send_deadline, expires_at)
+    select {_COLUMNS}, 'CREATED', clock_timestamp() + make_interval(secs => sender_seconds),
+        coalesce(expires, clock_timestamp() + make_interval(secs => open_seconds))
+    from given join usable using (id) where keys and card and untried order by merchant_id, request_id
     on conflict (merchant_id, request_id) do nothing
-    returning id, send_deadline, expires_at, created_at, updated_at
+    returning merchant_id, id, send_deadline, expires_at, created_at, updated_at
 ), sec as (
     insert into vault.payment_secret (merchant_id, payment_id, kind, envelope, key_id)
-    select $1, ins.id, s.kind, s.envelope, s.key_id
-    from ins, unnest($29::text[], $32::bytea[], $30::bytea[]) as s(kind, envelope, key_id)
+    select merchant_id, id, s.kind, s.envelope, s.key_id from given join ins using (merchant_id, id), {SEALED}
 ), inq as (
-    insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select $1, id, send_deadline from ins
+    insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select merchant_id, id, send_deadline from ins
 ), att as (
     insert into vault.card_attempt (merchant_id, print, print_key_id, place, payment_id, card_id, mandate_id, currency,
         value, network)
-    select $1, p.print, p.key_id, $44, ins.id, $12, $35, $6, $7, $43
-    from ins, unnest($41::bytea[], $42::bytea[]) as p(print, key_id)
+    select merchant_id, p.print, p.key_id, place, id, card_id, mandate_id, currency, value, network
+    from given join ins using (merchant_id, id), unnest(prints, print_key_ids) as p(print, key_id)
 ), aud as (
-    insert into vault.audit_pending (event_id, merchant_id, body) select $33, $1, $34 from ins
+    {APPEND} given join ins using (merchant_id, id)
 )
-select usable.keys, usable.card, usable.untried, ins.*, clock_timestamp() as read_at from usable left join ins on true
+select id, keys, card, untried, send_deadline, expires_at, created_at, updated_at, clock_timestamp() as read_at
+from usable left join ins using (id)
 """
 
 
@@ -113,63 +152,90 @@ class Begun:
     untried: bool = True
 
 
-async def begin(session: Session, draft: Draft, event: Event, place: int = 0) -> Begun:
-    """Write a payment before its call, unless its request id is taken, a key is retired or its card unusable.
+@dataclass(frozen=True, slots=True)
+class ReadyDraft:
+    """A draft and its event, ready for the statement."""
 
-    At place 0 also unless its number was tried before or is being tried; other places are for those who hold the locks
-    of `vault.store.attempts` and have judged what was tried. Several payments with one number fail at place 0 together.
+    draft: Draft
+    row: str
+
+
+def ready(draft: Draft, event: Event, place: int = 0) -> ReadyDraft:
+    """Make a draft ready to be written.
+
+    At place 0 only if its number was not tried before and is not being tried; other places are for those who hold the
+    locks of `vault.store.attempts` and have judged what was tried.
     """
-    kinds, envelopes, key_ids = secret_arrays(draft.secrets)
-    row = await session.row(
-        _BEGIN,
-        draft.merchant_id,
-        draft.id,
-        draft.request_id,
-        draft.client_id,
-        draft.kind,
-        draft.amount.currency,
-        draft.amount.minor,
-        draft.order_reference,
-        draft.buyer,
-        draft.credential,
-        draft.store_card,
-        draft.card_id,
-        draft.store_state,
-        *face_values(draft.face),
-        draft.digest,
-        draft.digest_key_id,
-        draft.capture_mode,
-        json_text(draft.metadata),
-        json_text(draft.consent),
-        draft.sender_seconds,
-        draft.expires_at,
-        kinds,
-        key_ids,
-        draft.card_status,
-        envelopes,
-        *encoded(event),
-        *_ways(draft),
-        place,
-    )
-    assert row is not None  # noqa: S101 - a select from a one-row CTE
-    return Begun(_begun(draft, row) if row["id"] else None, row["keys"], row["card"], row["untried"])
+    row = {
+        **_payment_row(draft),
+        "sender_seconds": draft.sender_seconds,
+        "open_seconds": draft.open_seconds,
+        "expires": draft.expires_at,
+        "card_status": draft.card_status,
+        "prints": [each.value for each in draft.prints],
+        "print_key_ids": [each.key_id for each in draft.prints],
+        "place": place,
+        "network": draft.network,
+        "sealed": sealed_of(draft.secrets),
+        "key_ids": _keys(draft),
+        **event_row(event),
+    }
+    return ReadyDraft(draft, as_row(row))
 
 
-def _ways(draft: Draft) -> tuple[Any, ...]:
-    """Give the values that say how the payment is made, and how the number is known."""
-    return (
-        draft.mandate_id,
-        json_text(draft.authentication),
-        draft.choice.brand,
-        draft.choice.region,
-        draft.channel,
-        draft.open_seconds,
-        *prints_arrays(draft.prints),
-        draft.network,
-    )
+def _payment_row(draft: Draft) -> dict[str, Any]:
+    return {
+        "merchant_id": draft.merchant_id,
+        "id": draft.id,
+        "request_id": draft.request_id,
+        "client_id": draft.client_id,
+        "kind": draft.kind,
+        "currency": draft.amount.currency,
+        "value": draft.amount.minor,
+        "order_reference": draft.order_reference,
+        "buyer": draft.buyer,
+        "credential": draft.credential,
+        "card_id": draft.card_id,
+        "store_card": draft.store_card,
+        "store_state": draft.store_state,
+        **face_row(draft.face),
+        "digest": draft.digest,
+        "digest_key_id": draft.digest_key_id,
+        "capture_mode": draft.capture_mode,
+        "metadata": draft.metadata,
+        "consent": draft.consent,
+        "mandate_id": draft.mandate_id,
+        "authentication": draft.authentication,
+        "selected_brand": draft.choice.brand,
+        "selected_region": draft.choice.region,
+        "channel": draft.channel,
+    }
 
 
-def _begun(draft: Draft, row: asyncpg.Record) -> Payment:
+def _keys(draft: Draft) -> list[bytes]:
+    """Name the keys that have to be active: those that seal, and those that hash."""
+    sealing = [each.key_id for each in draft.secrets.values()]
+    hashing = [draft.digest_key_id, draft.face.fingerprint_key_id if draft.face else None]
+    return [*sealing, *(key_id for key_id in hashing if key_id is not None)]
+
+
+async def begin(session: Session, wanted: Sequence[ReadyDraft]) -> list[Begun]:
+    """Write payments before their calls, but none whose request id is taken, key retired or card unusable.
+
+    One decides nothing for the others; of two with the same request id, one is written. Two with one number at place 0
+    are refused together, by `StatementFailed`.
+    """
+    rows = await session.rows(_BEGIN, [each.row for each in wanted])
+    found = {row["id"]: row for row in rows}
+    return [_begun(each.draft, found[each.draft.id]) for each in wanted]
+
+
+def _begun(draft: Draft, row: asyncpg.Record) -> Begun:
+    payment = _payment(draft, row) if row["created_at"] else None
+    return Begun(payment, row["keys"], row["card"], row["untried"])
+
+
+def _payment(draft: Draft, row: asyncpg.Record) -> Payment:
     return Payment(
         merchant_id=draft.merchant_id,
         id=draft.id,

@@ -13,23 +13,15 @@ import asyncpg
 from keys.keyring import Fingerprint
 from vault.audit.events import Event
 from vault.db import Session
-from vault.store.audit import encoded
-from vault.store.cards import Secrets
-from vault.store.columns import as_arrays, face_values, from_arrays, json_text
+from vault.store.audit import APPEND, EVENT, event_row
+from vault.store.columns import FACE, SEALED, Secrets, as_row, face_row, key_active, rows_of, sealed_of
 from vault.stored_card import NO_CHOICE, BrandChoice, CardFace, CardStatus, StoredCard
 
 _CARD: Final = {
     "merchant_id": "text",
     "id": "text",
     "buyer": "text",
-    "brand": "text",
-    "masked": "text",
-    "bin": "text",
-    "last_four": "text",
-    "expiry_month": "smallint",
-    "expiry_year": "smallint",
-    "fingerprint": "bytea",
-    "fingerprint_key_id": "bytea",
+    **FACE,
     "issuing_country": "text",
     "funding": "text",
     "is_default": "boolean",
@@ -41,17 +33,14 @@ _CARD: Final = {
     "token_print": "bytea",
     "token_print_key_id": "bytea",
 }
-_GIVEN: Final = _CARD | {"event_id": "text", "body": "bytea"}
-_SECRET: Final = {"id": "text", "kind": "text", "envelope": "bytea", "key_id": "bytea"}
-_KEY: Final = {"id": "text", "key_id": "bytea"}
+_GIVEN: Final = _CARD | {"sealed": "jsonb", "key_ids": "bytea[]"} | EVENT
 _COLUMNS: Final = ", ".join(_CARD)
 # Cards are inserted in the order of the index by which transactions wait for each other, so that no two can deadlock.
 _INSERT: Final = f"""
 with given as (
-    select * from {from_arrays("given", _GIVEN)}
+    {rows_of(_GIVEN)}
 ), retired as (
-    select id from {from_arrays("wanted", _KEY, len(_GIVEN) + 1)}
-    where not exists (select from vault.data_key k where k.id = wanted.key_id and k.state = 'active')
+    select given.id from given, unnest(given.key_ids) as key_id where not {key_active("key_id")}
 ), ins as (
     insert into vault.card ({_COLUMNS}, status, retention)
     select {_COLUMNS}, 'ACTIVE', (select max(version) from vault.retention_class r where r.merchant_id = g.merchant_id)
@@ -61,11 +50,9 @@ with given as (
     returning id, created_at, updated_at
 ), sec as (
     insert into vault.card_secret (merchant_id, card_id, kind, envelope, key_id)
-    select merchant_id, id, kind, envelope, key_id
-    from {from_arrays("sealed", _SECRET, len(_GIVEN) + len(_KEY) + 1)} join given using (id) join ins using (id)
+    select merchant_id, id, s.kind, s.envelope, s.key_id from given join ins using (id), {SEALED}
 ), aud as (
-    insert into vault.audit_pending (event_id, merchant_id, body)
-    select event_id, merchant_id, body from given join ins using (id)
+    {APPEND} given join ins using (id)
 )
 select id, id not in (select id from retired) as active, created_at, updated_at, clock_timestamp() as read_at
 from given left join ins using (id)
@@ -101,12 +88,10 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """A card and its event, ready for the statement; the rows of what belongs to the card begin with its id."""
+    """A card and its event, ready for the statement."""
 
     card: NewCard
-    values: tuple[Any, ...]
-    keys: list[tuple[str, bytes]]
-    secrets: list[tuple[str, str, bytes, bytes]]
+    row: str
 
 
 def insertion(card: NewCard, event: Event, *, also_active: Sequence[bytes] = ()) -> Insertion:
@@ -115,26 +100,26 @@ def insertion(card: NewCard, event: Event, *, also_active: Sequence[bytes] = ())
     A number that was fingerprinted just now under a version that has been retired since would make a second card of one
     that is known by the new version.
     """
-    values = (
-        card.merchant_id,
-        card.id,
-        card.buyer,
-        *face_values(card.face),
-        card.issuing_country,
-        card.funding,
-        card.is_default,
-        card.network_transaction_id,
-        json_text(card.metadata),
-        json_text(card.consent),
-        card.choice.brand,
-        card.choice.region,
-        card.token_print and card.token_print.value,
-        card.token_print and card.token_print.key_id,
-        *encoded(event),
-    )
-    secrets = [(card.id, kind.value, each.data, each.key_id) for kind, each in card.secrets.items()]
-    keys = {each.key_id for each in card.secrets.values()} | set(also_active)
-    return Insertion(card, values, [(card.id, key_id) for key_id in keys], secrets)
+    row = {
+        "merchant_id": card.merchant_id,
+        "id": card.id,
+        "buyer": card.buyer,
+        **face_row(card.face),
+        "issuing_country": card.issuing_country,
+        "funding": card.funding,
+        "is_default": card.is_default,
+        "network_transaction_id": card.network_transaction_id,
+        "metadata": card.metadata,
+        "consent": card.consent,
+        "selected_brand": card.choice.brand,
+        "selected_region": card.choice.region,
+        "token_print": card.token_print and card.token_print.value,
+        "token_print_key_id": card.token_print and card.token_print.key_id,
+        "sealed": sealed_of(card.secrets),
+        "key_ids": [*also_active, *(each.key_id for each in card.secrets.values())],
+        **event_row(event),
+    }
+    return Insertion(card, as_row(row))
 
 
 async def insert(session: Session, insertions: Sequence[Insertion]) -> list[Inserted]:
@@ -142,12 +127,7 @@ async def insert(session: Session, insertions: Sequence[Insertion]) -> list[Inse
 
     One decides nothing for the others; of two that are the same, one is inserted.
     """
-    rows = await session.rows(
-        _INSERT,
-        *as_arrays(_GIVEN, [each.values for each in insertions]),
-        *as_arrays(_KEY, [key for each in insertions for key in each.keys]),
-        *as_arrays(_SECRET, [secret for each in insertions for secret in each.secrets]),
-    )
+    rows = await session.rows(_INSERT, [each.row for each in insertions])
     found = {row["id"]: row for row in rows}
     return [_inserted(each.card, found[each.card.id]) for each in insertions]
 

@@ -4,6 +4,7 @@ It refuses to know the gateway and the rules of states. Invariants: a merchant's
 unique index; a payment appears as a draft (`vault.store.drafts`) and is never deleted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -23,9 +24,9 @@ from vault.payment import (
     StoreState,
 )
 from vault.store.attempts import RELEASED
-from vault.store.audit import encoded
+from vault.store.audit import APPEND, EVENT, event_row
 from vault.store.cards import Page
-from vault.store.columns import choice_of, face_of, json_text, result_of, result_values
+from vault.store.columns import as_row, choice_of, face_of, result_of, result_values, rows_of
 from vault.store.movements import MOVEMENTS_OF_PAYMENT, movement_of
 
 _SELECT = f"select p.*, clock_timestamp() as read_at, {MOVEMENTS_OF_PAYMENT} as movements from vault.payment p"
@@ -62,27 +63,52 @@ _AS_THEY_ARE: Final = (
 )
 
 
-_CHANGES = (
-    "status = $3, card_id = $4, store_state = $5, capture_status = $6, next_action = $7::jsonb, "
-    "gateway_payment_id = $8, result_code = $9, result_status = $10, result_message = $11, result_info = $12::jsonb, "
-    "not_sent = $13, authorisation_expires_at = $14, cancel_requested_at = $15, updated_at = clock_timestamp(), "
-    "finalised_at = case when $16 then coalesce(finalised_at, clock_timestamp()) end, redirected = $17 "
-    "where merchant_id = $1 and id = $2"
-)
-_SETTLE = f"""
-with done as (
-    update vault.payment set {_CHANGES} and status = $18 and updated_at = $19
-    returning merchant_id, id, updated_at, finalised_at
+_CHANGED: Final = {
+    "status": "text",
+    "card_id": "text",
+    "store_state": "text",
+    "capture_status": "text",
+    "next_action": "jsonb",
+    "gateway_payment_id": "text",
+    "result_code": "text",
+    "result_status": "text",
+    "result_message": "text",
+    "result_info": "jsonb",
+    "not_sent": "boolean",
+    "authorisation_expires_at": "timestamptz",
+    "cancel_requested_at": "timestamptz",
+    "redirected": "boolean",
+}
+_SAVED: Final = {"merchant_id": "text", "id": "text", "final": "boolean"} | _CHANGED
+_SETTLED: Final = _SAVED | {"old_status": "text", "old_updated_at": "timestamptz", "seconds": "float8"} | EVENT
+_SAVE: Final = f"""
+update vault.payment p set {", ".join(f"{name} = given.{name}" for name in _CHANGED)}, updated_at = clock_timestamp(),
+    finalised_at = case when given.final then coalesce(p.finalised_at, clock_timestamp()) end
+"""
+_SAVE_LOCKED: Final = f"""
+with given as ({rows_of(_SAVED)}) {_SAVE} from given where p.merchant_id = given.merchant_id and p.id = given.id
+"""
+_OF_PAYMENT: Final = "i.merchant_id = done.merchant_id and i.payment_id = done.id"
+# Who finds a payment locked waits for nobody: the answer is the same as for one that was changed already.
+_SETTLE: Final = f"""
+with given as (
+    {rows_of(_SETTLED)}
+), same as (
+    select p.merchant_id, p.id from vault.payment p join given using (merchant_id, id)
+    where p.status = old_status and p.updated_at = old_updated_at for update of p skip locked
+), done as (
+    {_SAVE} from given join same using (merchant_id, id)
+    where p.merchant_id = given.merchant_id and p.id = given.id
+    returning p.merchant_id, p.id, p.updated_at, p.finalised_at, given.event_id, given.body, given.seconds
 ), aud as (
-    insert into vault.audit_pending (event_id, merchant_id, body) select $20, merchant_id, $21 from done
+    {APPEND} done
 ), later as (
-    update vault.payment_inquiry i set attempts = 0, next_at = clock_timestamp() + make_interval(secs => $22::float8)
-    from done where i.merchant_id = done.merchant_id and i.payment_id = done.id and $22::float8 is not null
+    update vault.payment_inquiry i set attempts = 0, next_at = clock_timestamp() + make_interval(secs => done.seconds)
+    from done where {_OF_PAYMENT} and done.seconds is not null
 ), never as (
-    delete from vault.payment_inquiry i using done
-    where i.merchant_id = done.merchant_id and i.payment_id = done.id and $22::float8 is null
+    delete from vault.payment_inquiry i using done where {_OF_PAYMENT} and done.seconds is null
 ), {RELEASED}
-select updated_at, finalised_at, clock_timestamp() as read_at from done
+select id, updated_at, finalised_at, clock_timestamp() as read_at from done
 """
 
 
@@ -175,38 +201,54 @@ async def listed(session: Session, merchant_id: str, wanted: PaymentFilter, page
 
 async def save(transaction: Transaction, payment: Payment) -> None:
     """Write what may change of a locked payment."""
-    await transaction.rows(f"update vault.payment set {_CHANGES}", *_changes(payment))
+    await transaction.rows(_SAVE_LOCKED, [as_row(_saved(payment))])
 
 
-async def settle(
-    session: Session, before: Payment, after: Payment, event: Event, seconds: float | None
-) -> Payment | None:
-    """Write a success with its event and schedule in one statement, if the payment is exactly as it was before.
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A change of a payment with its event, ready for the statement."""
 
-    The next inquiry is in so many seconds, or never. None, and nothing done, when somebody else changed the payment.
+    after: Payment
+    row: str
+
+
+def settlement(before: Payment, after: Payment, event: Event, seconds: float | None) -> Settlement:
+    """Make a change ready to be written; the next inquiry is in so many seconds after it, or never."""
+    was = {"old_status": before.status, "old_updated_at": before.updated_at}
+    return Settlement(after, as_row(_saved(after) | was | {"seconds": seconds} | event_row(event)))
+
+
+async def settle(session: Session, settlements: Sequence[Settlement]) -> list[Payment | None]:
+    """Write successes with events and schedules in one statement, of payments that are exactly as they were before.
+
+    None, and nothing done, for one that somebody else has changed or is changing.
     """
-    row = await session.row(_SETTLE, *_changes(after), before.status, before.updated_at, *encoded(event), seconds)
-    return replace(after, **row) if row else None
+    rows = await session.rows(_SETTLE, [each.row for each in settlements])
+    found = {row["id"]: dict(row) for row in rows}
+    return [replace(each.after, **found[each.after.id]) if each.after.id in found else None for each in settlements]
 
 
-def _changes(payment: Payment) -> tuple[Any, ...]:
-    return (
-        payment.merchant_id,
-        payment.id,
-        payment.status,
-        payment.card_id,
-        payment.store_state,
-        payment.capture_status,
-        json_text(payment.next_action),
-        payment.gateway_payment_id,
-        *result_values(payment.result),
-        json_text(payment.result_info),
-        payment.not_sent,
-        payment.authorisation_expires_at,
-        payment.cancel_requested_at,
-        payment.status.final,
-        payment.redirected,
-    )
+def _saved(payment: Payment) -> dict[str, Any]:
+    code, status, message = result_values(payment.result)
+    return {
+        "merchant_id": payment.merchant_id,
+        "id": payment.id,
+        "final": payment.status.final,
+        "status": payment.status,
+        "card_id": payment.card_id,
+        "store_state": payment.store_state,
+        "capture_status": payment.capture_status,
+        "next_action": payment.next_action,
+        "gateway_payment_id": payment.gateway_payment_id,
+        "result_code": code,
+        "result_status": status,
+        "result_message": message,
+        "result_info": payment.result_info,
+        "not_sent": payment.not_sent,
+        "authorisation_expires_at": payment.authorisation_expires_at,
+        "cancel_requested_at": payment.cancel_requested_at,
+        "redirected": payment.redirected,
+    }
 
 
 async def forget_buyer(transaction: Transaction, merchant_id: str, buyer: str) -> list[str]:
