@@ -50,10 +50,8 @@ def sealed_of(secrets: Secrets) -> list[Mapping[str, Any]]:
     return [{"kind": kind, "envelope": each.data, "key_id": each.key_id} for kind, each in secrets.items()]
 
 
-def _octets(value: Any) -> str:
-    if isinstance(value, bytes):
-        return f"\\x{value.hex()}"
-    raise TypeError
+def _octets(value: bytes) -> str:
+    return f"\\x{value.hex()}"
 
 
 def key_active(named: str) -> str:
