@@ -97,7 +97,7 @@ async def test_every_change_has_exactly_its_events(vault: Installation, sql: Sql
     giving = ("POST", f"/v1/payments/{view['paymentId']}/refunds", refund())
     assert await events(giving) == ["refund.created", "refund.recorded"]
     assert await events(giving) == []
-    assert await events(("DELETE", f"/v1/cards/{card_id}", None)) == ["card.deleted"]
+    assert await events(("DELETE", f"/v1/cards/{card_id}", None)) == ["card.deleted", "card.updated"]
     assert await events(("DELETE", f"/v1/buyers/{BUYER}", None)) == ["card.deleted", "buyer.erased"]
 
 

@@ -47,6 +47,14 @@ async def test_events_become_leaves_in_their_order_and_are_signed(log: Log) -> N
     assert await log.sequencer().once() is False
 
 
+async def test_where_nothing_is_due_nothing_is_written(log: Log) -> None:
+    sequencer = log.sequencer()
+    await sequencer.once()
+    before = await log.entries()
+    assert await sequencer.once() is False
+    assert await log.entries() == before
+
+
 async def test_an_entry_says_when_the_database_took_the_event(log: Log) -> None:
     await log.write(1)
     at = await log.sql.value("select occurred_at from vault.audit_pending order by ord desc limit 1")
@@ -222,6 +230,7 @@ async def test_the_worker_makes_the_log_and_copies_it_to_the_anchor(
 ) -> None:
     monkeypatch.setattr(worker_sequencing, "_IDLE", 0.02)
     anchor = tmp_path / "anchor.jsonl"
+    stored = "select count(*) from vault.audit_leaf where entry like '%card.stored%'::bytea"
     changed = vault.settings.model_copy(update={"audit_anchor": f"file:{anchor}", "audit_checkpoint_interval": 0.01})
     object.__setattr__(vault.services, "settings", changed)
     stop = asyncio.Event()
@@ -230,13 +239,13 @@ async def test_the_worker_makes_the_log_and_copies_it_to_the_anchor(
         assert (await vault.api.post("/v1/cards", json=store())).status_code == 201
 
         async def anchored() -> bool:
-            return anchor.exists() and "note" in anchor.read_text()
+            return bool(await sql.value(stored)) and anchor.exists() and "note" in anchor.read_text()
 
         await until(anchored)
         stop.set()
         await running
     assert json.loads(anchor.read_text().splitlines()[-1])["note"].startswith("127.0.0.1:")
-    assert await sql.value("select count(*) from vault.audit_leaf where entry like '%card.stored%'::bytea") == 1
+    assert await sql.value(stored) == 1
 
 
 async def test_without_an_anchor_there_is_one_loop(vault: Installation) -> None:

@@ -109,11 +109,21 @@ async def test_a_repeat_during_the_call_is_told_to_wait(vault: Installation) -> 
 async def test_of_many_at_once_one_is_sent(vault: Installation) -> None:
     body = keep()
     answers = await asyncio.gather(*(attempt(vault, body) for _ in range(6)))
-    assert {(answer.status_code, answer.json().get("code")) for answer in answers} <= {
-        (201, None),
-        (409, "in_progress"),
-    }
+    said = {(answer.status_code, answer.json().get("code")) for answer in answers}
+    assert said <= {(201, None), (409, "in_progress")}
     assert len(await vault.sent(body["vaultingRequestId"], "vaultPaymentMethod")) == 1
+
+
+async def test_who_is_overtaken_is_a_repeat(vault: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    body, begin = keep(), vaultings.begin
+
+    async def overtaken(*draft: Any) -> VaultingBegun:
+        monkeypatch.setattr(vaultings, "begin", begin)
+        assert (await attempt(vault, body)).status_code == 201
+        return await begin(*draft)
+
+    monkeypatch.setattr(vaultings, "begin", overtaken)
+    assert (await attempt(vault, body)).headers["Idempotent-Replayed"] == "true"
 
 
 @pytest.mark.parametrize("scenario", ["NOTIFY_FIRST", "DUPLICATE_NOTIFICATIONS", "REQUIRE_3DS+DUPLICATE_NOTIFICATIONS"])

@@ -30,7 +30,7 @@ Json: TypeAlias = dict[str, Any]
 VAULTS = (0, 1)
 SANDBOX: Json = {"capture_delay": 0.02, "late_after": 0.03, "notification_scale": 0.0001, "notification_timeout": 2.0}
 SETTINGS: Json = {"sender_deadline": 2.0, "not_sent_grace": 0.05, "inquiry_max": 1.0, "pool_size": 6}
-SETTINGS |= {"retry_guard": True, "retry_rules_file": Path(__file__).with_name("counted.json")}
+SETTINGS |= {"retry_guard": True, "retry_rules_file": str(Path(__file__).with_name("counted.json"))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,12 @@ def test_a_request_has_to_outlive_its_payment_call() -> None:
     assert "CARDVAULT_REQUEST_DEADLINE: has to be longer" in complaint(request_deadline="20", sender_deadline="20")
 
 
+def test_a_key_is_not_destroyed_at_once_in_production() -> None:
+    assert "CARDVAULT_KEY_DESTRUCTION_DAYS: has to be at least 1" in complaint(
+        environment="production", key_destruction_days="0"
+    )
+
+
 def test_inquiries_cannot_end_before_they_begin() -> None:
     assert "CARDVAULT_INQUIRY_MAX: has to be at least" in complaint(inquiry_first="10", inquiry_max="9")
 
