@@ -164,6 +164,14 @@ def create_role(role: str) -> str:
     )
 
 
+def only_for(functions: Collection[str], *roles: str) -> Iterator[str]:
+    """Give the statements that let these roles call functions (with their parameters' types), and nobody else."""
+    for function in functions:
+        yield f"revoke all on function vault.{function} from public"
+        if roles:
+            yield f"grant execute on function vault.{function} to {', '.join(roles)}"
+
+
 def grants(tables: Collection[str], roles: Collection[str] = tuple(GRANTS)) -> Iterator[str]:
     """Give the statements that allow each role exactly what `GRANTS` lists for the tables that a revision makes."""
     for role, granted in GRANTS.items():

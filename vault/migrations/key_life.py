@@ -7,6 +7,7 @@ is sealed or hashed with it refuse; what stays is a row without the key.
 
 from collections.abc import Iterator
 
+from vault.migrations.guards import only_for
 from vault.roles import APP, OPERATOR
 
 _GUARD = """
@@ -78,10 +79,8 @@ def upgrade() -> Iterator[str]:
         "create trigger guard_state before update on vault.data_key for each row "
         "when (old.state is distinct from new.state) execute function vault.guard_data_key()"
     )
-    yield "revoke all on function vault.guard_data_key() from public"
-    for function in _FUNCTIONS:
-        yield f"revoke all on function vault.{function} from public"
-        yield f"grant execute on function vault.{function} to {APP}, {OPERATOR}"
+    yield from only_for(("guard_data_key()",))
+    yield from only_for(_FUNCTIONS, APP, OPERATOR)
     yield f"grant update ({_CHANGED_BY_OPERATORS}) on vault.data_key to {OPERATOR}"
 
 

@@ -6,6 +6,7 @@ themselves say which those are.
 
 from collections.abc import Iterator
 
+from vault.migrations.guards import only_for
 from vault.roles import OPERATOR
 
 _COUNT = """
@@ -29,16 +30,15 @@ begin
 end
 $$
 """
-_FUNCTION = "vault.count_key_rows()"
+_FUNCTION = "count_key_rows()"
 
 
 def upgrade() -> Iterator[str]:
     """Give the statements that make the function and let operators call it."""
     yield _COUNT
-    yield f"revoke all on function {_FUNCTION} from public"
-    yield f"grant execute on function {_FUNCTION} to {OPERATOR}"
+    yield from only_for((_FUNCTION,), OPERATOR)
 
 
 def downgrade() -> Iterator[str]:
     """Give the statement that takes it away."""
-    yield f"drop function {_FUNCTION}"
+    yield f"drop function vault.{_FUNCTION}"

@@ -8,6 +8,7 @@ first, so that whoever inserts meanwhile comes before or after them, never betwe
 
 from collections.abc import Iterator
 
+from vault.migrations.guards import only_for
 from vault.roles import OPERATOR
 
 _GUARD = """
@@ -69,10 +70,8 @@ def upgrade() -> Iterator[str]:
         "create trigger guard_root before insert or update of root_key_id on vault.data_key for each row "
         "when (new.state <> 'destroyed') execute function vault.guard_data_key_root()"
     )
-    yield "revoke all on function vault.guard_data_key_root() from public"
-    for function in _FUNCTIONS:
-        yield f"revoke all on function vault.{function} from public"
-        yield f"grant execute on function vault.{function} to {OPERATOR}"
+    yield from only_for(("guard_data_key_root()",))
+    yield from only_for(_FUNCTIONS, OPERATOR)
     yield f"grant update ({_REWRAPPED}) on vault.data_key to {OPERATOR}"
 
 
