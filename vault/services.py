@@ -13,6 +13,7 @@ from keys.keyring import Keyring
 from vault.audit.events import ActorKind, Origin
 from vault.auth import Authenticator
 from vault.card_life import ExpirySweep
+from vault.card_testing import CardGuard
 from vault.cards import Cards
 from vault.cursors import Cursors
 from vault.custody import open_keyring
@@ -22,7 +23,6 @@ from vault.erasure import Erasure
 from vault.events import Events
 from vault.gateway.client import GatewayClient
 from vault.gateway.limits import Timeouts
-from vault.guard import CardGuard
 from vault.key_life import KeyLife
 from vault.limiter import Limiter
 from vault.mandates import Mandates
@@ -33,10 +33,10 @@ from vault.payment_options import PaymentOptions
 from vault.payments.cancelling import Canceller
 from vault.payments.charging import Charging
 from vault.payments.drafting import Drafter
-from vault.payments.guarding import RetryGuard
 from vault.payments.moving import Moving
 from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
+from vault.payments.retry_guard import RetryGuard
 from vault.payments.sending import Sender
 from vault.payments.service import Payments
 from vault.payments.sessions import PaymentSessions
@@ -68,7 +68,7 @@ class Services:
     keyring: Keyring
     authenticator: Authenticator
     limiter: Limiter | None
-    guard: CardGuard
+    card_guard: CardGuard
     cursors: Cursors
     cards: Cards
     erasure: Erasure
@@ -116,7 +116,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         async with gateway_client(settings) as client:
             services = _assemble(settings, database, keyring, client)
             yield services
-            await services.guard.close()
+            await services.card_guard.close()
     finally:
         await database.close()
 
@@ -180,7 +180,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         keyring=keyring,
         authenticator=Authenticator(database, keyring),
         limiter=limiter,
-        guard=CardGuard(database, keyring, limiter),
+        card_guard=CardGuard(database, keyring, limiter),
         cursors=Cursors(keyring),
         cards=tools.cards,
         erasure=Erasure(database),

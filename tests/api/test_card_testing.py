@@ -11,7 +11,7 @@ from tests.api.limits import grant, number, process
 from tests.api.shop import Sql, card, card_on_file, paid, payment, problem, store, stored, until
 from tests.canary import CVV_CANARY
 from tests.installation import Blueprint, Installation, installed
-from vault import guard
+from vault import card_testing
 from vault.db import StatementFailed
 from vault.store import limits
 
@@ -34,7 +34,7 @@ def waits(vault: Installation, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def wait(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(vault.services.guard, "_sleep", wait)
+    monkeypatch.setattr(vault.services.card_guard, "_sleep", wait)
     return waited
 
 
@@ -235,7 +235,7 @@ async def test_a_session_with_a_typed_card_is_looked_at_too(vault: Installation,
 async def test_too_many_waiting_requests_are_sent_away(
     vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_WAITING", 0)
+    monkeypatch.setattr(card_testing, "_WAITING", 0)
     await grant(sql, guard_buyer_cards={"day": 4})
     answers = [await show(vault.api, place) for place in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]

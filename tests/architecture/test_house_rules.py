@@ -39,7 +39,7 @@ REVEALS = {
     "vault/gateway/messages.py:_method",
     "vault/onboarding.py:Onboarding._secret",
     "vault/payments/drafting.py:Drafter._waiting",
-    "vault/payments/guarding.py:RetryGuard.prints",
+    "vault/payments/retry_guard.py:RetryGuard.prints",
     "vault/keeping.py:Keeper._number_prints",
     "vault/keeping.py:Keeper._seal",
     "vault/keeping.py:Keeper._token_prints",

@@ -18,7 +18,7 @@ from vault.gateway.messages import Instrument, TokenInstrument
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant
 from vault.payment import Channel, Credential, Kind
-from vault.payments.guarding import RetryGuard
+from vault.payments.retry_guard import RetryGuard
 from vault.rules.scheme_declines import network_of
 from vault.store.drafts import Draft
 from vault.store.waiting import WITH_PAYMENTS

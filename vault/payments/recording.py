@@ -16,8 +16,8 @@ from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Channel, Evidence, Payment, Source, Status, StoreState, Verdict, judge
 from vault.payments.bounds import lapsed
-from vault.payments.guarding import RetryGuard
 from vault.payments.keeping import keepable_of, kept
+from vault.payments.retry_guard import RetryGuard
 from vault.payments.settling import settle
 from vault.payments.teaching import learn
 from vault.payments.transitions import advanced, changed, unresolved

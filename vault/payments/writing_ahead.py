@@ -28,9 +28,9 @@ from vault.gateway.session_messages import Call, outgoing
 from vault.opening import Opener
 from vault.payment import Credential, Payment, Status
 from vault.payments.drafting import Asked, Drafter
-from vault.payments.guarding import RetryGuard
 from vault.payments.preconditions import Preconditions
 from vault.payments.recording import Recorder
+from vault.payments.retry_guard import RetryGuard
 from vault.payments.sending import Sender
 from vault.retry_errors import RetryLimit
 from vault.store import payments

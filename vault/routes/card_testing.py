@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from fastapi import Request
 
 from vault.auth import Caller
-from vault.guard import Shown
+from vault.card_testing import Shown
 from vault.payments.writing_ahead import Paid
 from vault.routes.access import services_of
 from vault.wire.cards import CardField
@@ -22,7 +22,7 @@ def shown_by(buyer: str | None, env: EnvField | None, card: CardField | None = N
 
 async def guarded(request: Request, caller: Caller, shown: Shown, pay: Callable[[], Awaitable[Paid]]) -> Paid:
     """Pay if the guard lets the request pass, and let it know of a decline."""
-    guard = services_of(request).guard
+    guard = services_of(request).card_guard
     await guard.admit(caller, shown, paying=True)
     paid = await pay()
     if not paid.replayed:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from vault.cursors import DEFAULT_PAGE, LARGEST_PAGE
 from vault.routes.access import OUR_ID, CardsReader, CardsWriter, services_of
+from vault.routes.card_testing import shown_by
 from vault.routes.direct import DirectRoute
-from vault.routes.guarding import shown_by
 from vault.routes.vaulting_views import NewCardView
 from vault.routes.views import CardPage, CardView
 from vault.stored_card import Storage, StoredCard
@@ -41,7 +41,7 @@ async def store_card(
 ) -> CardView | NewCardView:
     """Store a card without a payment, in the vault or at the gateway."""
     services = services_of(request)
-    await services.guard.admit(caller, shown_by(body.reference_buyer_id, body.env, body.card))
+    await services.card_guard.admit(caller, shown_by(body.reference_buyer_id, body.env, body.card))
     view: CardView
     if body.storage == Storage.VAULT:
         kept = await services.cards.store(caller, body)

@@ -13,9 +13,9 @@ from vault.errors import Forbidden
 from vault.payment import Payment, Status
 from vault.payments.writing_ahead import Paid
 from vault.routes.access import OUR_ID, PaymentsReader, PaymentsWriter, services_of
+from vault.routes.card_testing import guarded, shown_by
 from vault.routes.cards import CardId
 from vault.routes.direct import DirectRoute
-from vault.routes.guarding import guarded, shown_by
 from vault.routes.views import PaymentPage, PaymentView
 from vault.store.payments import PaymentFilter
 from vault.strict_json import StrictRoute

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from vault.auth import Scope
 from vault.errors import Forbidden
 from vault.routes.access import PaymentsWriter, services_of
-from vault.routes.guarding import shown_by
+from vault.routes.card_testing import shown_by
 from vault.routes.payments import shown
 from vault.routes.views import PaymentView
 from vault.strict_json import StrictRoute
@@ -41,7 +41,7 @@ async def open_payment_session(
     if any(value is not None and scope not in caller.scopes for scope, value in asked.items()):
         raise Forbidden
     services = services_of(request)
-    await services.guard.admit(caller, shown_by(body.buyer_id, body.env, body.card), paying=True)
+    await services.card_guard.admit(caller, shown_by(body.buyer_id, body.env, body.card), paying=True)
     opened = await services.sessions.open(caller, body, request.state.parsed_body)
     view = await shown(request, response, caller, opened.paid)
     if opened.session is not None:

@@ -13,7 +13,7 @@ from vault.card_life import ExpirySweep
 from vault.db import Database
 from vault.logs import get_logger
 from vault.orphans import Orphans
-from vault.payments.guarding import RetryGuard
+from vault.payments.retry_guard import RetryGuard
 from vault.reconcile import Reconciler
 from vault.retention import Retention
 from vault.store import limits
