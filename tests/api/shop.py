@@ -78,6 +78,13 @@ async def paid(vault: Installation, body: dict[str, Any], status: int = 201) -> 
     return view
 
 
+async def paid_in_silence(vault: Installation, **changes: Any) -> dict[str, Any]:
+    """Make a payment of which no notification comes that would wait for its row as well."""
+    body = payment(**changes)
+    await vault.arm(body["paymentRequestId"], "NO_NOTIFICATION")
+    return await paid(vault, body)
+
+
 async def paid_on_file(
     vault: Installation, card_id: str, body: dict[str, Any] | None = None, status: int = 201
 ) -> dict[str, Any]:
@@ -171,6 +178,16 @@ class Sql:
     async def alarms(self) -> set[str]:
         """Give the codes of the alarms that were raised."""
         return {row["code"] for row in await self.rows("select code from vault.alarm")}
+
+
+async def waiting(sql: Sql, count: int = 1) -> None:
+    """Wait until so many connections wait for a lock in the database."""
+    waiters = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+    async def all_there() -> bool:
+        return bool(await sql.value(waiters) == count)
+
+    await until(all_there)
 
 
 async def configure(sql: Sql, setting: str, value: str) -> None:

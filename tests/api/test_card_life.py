@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.api.shop import Sql, card, store, stored, until
+from tests.api.shop import BUYER, Sql, card, store, stored, until, waiting
 from tests.canary import MASTERCARD_CANARY, SECOND_VISA_CANARY
 from tests.installation import Installation
-from vault.store import card_life, retention
+from vault.store import card_life, cards, retention
 from vault.worker import loop
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,11 @@ async def test_an_expired_card_is_told_of_once(vault: Installation, sql: Sql) ->
 async def test_two_workers_note_an_expiry_once(vault: Installation, sql: Sql) -> None:
     card_id = (await stored(vault))["cardId"]
     await sql.change(PAST, card_id)
-    await asyncio.gather(*(vault.services.expiry_sweep.once() for _ in range(3)))
+    async with vault.services.database.transaction() as other:
+        await cards.lock_buyer(other, vault.tenants[0].merchant_id, BUYER)
+        sweeps = [asyncio.create_task(vault.services.expiry_sweep.once()) for _ in range(2)]
+        await waiting(sql, 2)
+    await asyncio.gather(*sweeps)
     assert len(await sql.events("card.expired")) == 1
 
 

@@ -8,7 +8,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from tests.api.shop import Sql, card_on_file, problem, stored, until
+from tests.api.shop import Sql, card_on_file, problem, stored, waiting
 from tests.api.subscriptions import attempt, charge, consent, subscribed
 from tests.installation import Installation
 from vault.group_writer import GroupWriter
@@ -31,10 +31,7 @@ async def _while_locked(
         await other.execute("set local session_replication_role = replica")
         await other.execute("select from vault.card for update")
         asked = asyncio.ensure_future(ask())
-        waiting = (
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        )
-        await until(lambda: sql.value(waiting))
+        await waiting(sql)
         await other.execute(change)
         await transaction.commit()
         return await asked

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.conftest import QUICK
 from tests.api.money import View, ask_capture, ask_refund, capture, captured, moved, refund
-from tests.api.shop import Sql, paid, payment, problem, shown, until
+from tests.api.shop import Sql, paid, paid_in_silence, payment, problem, shown, waiting
 from tests.api.test_capturing import due
 from tests.installation import Blueprint, Installation, installed
 
@@ -128,30 +128,13 @@ async def _held(url: str, view: View) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def _paid_in_silence(vault: Installation) -> View:
-    """Make a payment of which no notification comes that would wait for its row as well."""
-    body = payment()
-    await vault.arm(body["paymentRequestId"], "NO_NOTIFICATION")
-    return await paid(vault, body)
-
-
-async def _waiting(sql: Sql, count: int) -> None:
-    """Wait until so many requests have looked for their id and wait for a payment's row."""
-    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-
-    async def all_there() -> bool:
-        return bool(await sql.value(waiting) == count)
-
-    await until(all_there)
-
-
 async def test_one_id_for_two_payments_at_once_is_one_capture(
     vault: Installation, sql: Sql, onboarded_url: str
 ) -> None:
-    slow, quick, body = await _paid_in_silence(vault), await paid(vault, payment()), capture("1000")
+    slow, quick, body = await paid_in_silence(vault), await paid(vault, payment()), capture("1000")
     async with _held(onboarded_url, slow):
         late = asyncio.create_task(ask_capture(vault, slow, body))
-        await _waiting(sql, 1)
+        await waiting(sql, 1)
         assert (await ask_capture(vault, quick, body)).status_code == 201
     problem(await late, 409, "idempotency_conflict")
     assert (await moved(vault, slow, "capture"), len(await moved(vault, quick, "capture"))) == ([], 1)
@@ -160,10 +143,10 @@ async def test_one_id_for_two_payments_at_once_is_one_capture(
 async def test_a_repeat_that_waited_for_the_first_request_is_no_second_capture(
     vault: Installation, sql: Sql, onboarded_url: str
 ) -> None:
-    view, body = await _paid_in_silence(vault), capture()
+    view, body = await paid_in_silence(vault), capture()
     async with _held(onboarded_url, view):
         both = [asyncio.create_task(ask_capture(vault, view, body)) for _ in range(2)]
-        await _waiting(sql, 2)
+        await waiting(sql, 2)
     answers = [await each for each in both]
     assert {answer.json().get("code") for answer in answers} <= {None, "in_progress"}
     assert await moved(vault, view, "capture") == [(body["captureRequestId"], "2590")]

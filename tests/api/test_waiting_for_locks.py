@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.api.shop import Sql, paid, payment, stored, until
+from tests.api.shop import Sql, paid_in_silence, stored, waiting
 from tests.installation import Installation
 from vault.audit.events import ActorKind, Event, EventType, Origin
 from vault.db import Transaction
@@ -20,7 +20,6 @@ from vault.stored_card import SecretKind, StoredCard
 pytestmark = pytest.mark.anyio
 Read = TypeVar("Read")
 EVENT = Event(EventType.CARD_UPDATED, Origin(ActorKind.WORKER), "")
-WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
 async def after_a_wait(
@@ -37,11 +36,11 @@ async def after_a_wait(
 
     async with vault.services.database.transaction() as first:
         await read(first)
-        waiting = asyncio.create_task(second())
-        await until(lambda: sql.value(WAITING))
+        late = asyncio.create_task(second())
+        await waiting(sql)
         await write(first)
         await audit.append(first, EVENT)
-    return await waiting
+    return await late
 
 
 @pytest.mark.parametrize("by_fingerprint", [False, True])
@@ -74,7 +73,7 @@ async def test_a_card_is_read_with_the_secrets_that_were_written_meanwhile(
 
 
 async def test_a_payment_is_read_with_the_captures_that_were_written_meanwhile(vault: Installation, sql: Sql) -> None:
-    shown = await paid(vault, payment(captureMode="MANUAL"))
+    shown = await paid_in_silence(vault, captureMode="MANUAL")
     merchant_id, payment_id = vault.tenants[0].merchant_id, shown["paymentId"]
 
     async def read(transaction: Transaction) -> Payment:
