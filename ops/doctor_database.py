@@ -1,73 +1,84 @@
-"""Reads what the doctor wants to know of a database: version, clock, connections, and what the logins may do.
+"""The doctor's looks at the database: connections, version, clock, room, schema and what the logins may do.
 
-It refuses to judge. Invariant: it only asks.
+It refuses to know tables. Invariant: it only asks.
 """
 
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from ops.connection import connect, needed_right
+from ops.connection import why_no_connection
+from ops.doctor_findings import Finding, Findings, Level, Patient
+from ops.refusal import Refused
+from ops.schema import check_schema
+from vault.migrations import SchemaDiffers
 from vault.roles import APP, OPERATOR
-from vault.settings import Settings
 
-_SERVER: Final = """
-select extract(epoch from clock_timestamp())::float8 as clock,
-    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as connections
-"""
-# The folder is shown to few logins, and says nothing here about another machine.
-_FOLDER: Final = """
-select setting from pg_settings where name = 'data_directory'
-    and inet_server_addr() is not distinct from inet_client_addr()
-"""
-_RIGHTS: Final = """
-select
-    coalesce((select pg_has_role(current_user, oid, $2) from pg_roles where rolname = $1), false) as member,
-    (select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = current_user) or coalesce(
-        (select has_schema_privilege(current_user, oid, 'create') from pg_namespace where nspname = 'vault'), false
-    ) as defines
-"""
+_OLDEST: Final = 15
+_CLOCK_TOLERANCE: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was read; `clock_offset` in seconds, ours minus the database's, `folder` where its files are, if known."""
+async def connections(patient: Patient) -> Findings:
+    """Try each URL."""
+    urls = {"CARDVAULT_DATABASE_URL": patient.settings.database_url}
+    if patient.settings.admin_database_url is not None:
+        urls["CARDVAULT_ADMIN_DATABASE_URL"] = patient.settings.admin_database_url
+    for name, url in urls.items():
+        reason = await why_no_connection(url.get_secret_value())
+        if reason is None:
+            yield Finding("database", Level.OK, f"{name} connects")
+        else:
+            found, _, advice = reason.partition("; ")
+            yield Finding("database", Level.FAIL, f"{name}: {found}", advice)
 
-    major: int
-    clock_offset: float
-    free_connections: int
-    is_app: bool
-    may_define: bool
-    is_operator: bool
-    folder: Path | None
+
+async def version(patient: Patient) -> Finding:
+    """Compare PostgreSQL's version with the oldest one that is supported."""
+    major = (await patient.facts()).major
+    if major < _OLDEST:
+        return Finding("database", Level.FAIL, f"PostgreSQL {major}", f"use PostgreSQL {_OLDEST} or newer")
+    return Finding("database", Level.OK, f"PostgreSQL {major}")
 
 
-async def read_facts(settings: Settings) -> Facts:
-    """Ask both logins."""
-    servers = await connect(settings.database_url.get_secret_value())
+async def clock(patient: Patient) -> Finding:
+    """Compare both clocks."""
+    offset = abs((await patient.facts()).clock_offset)
+    if offset > _CLOCK_TOLERANCE:
+        return Finding("clock", Level.WARN, f"{offset:.1f} s off the database's", "synchronise both clocks (NTP)")
+    return Finding("clock", Level.OK, f"{offset:.3f} s off the database's")
+
+
+async def capacity(patient: Patient) -> Finding:
+    """Count connections."""
+    free = (await patient.facts()).free_connections
+    needed = patient.settings.pool_size * 2
+    said = f"max_connections leaves {free}, a server and a worker may hold {needed}"
+    if needed > free:
+        return Finding("capacity", Level.WARN, said, "raise max_connections or lower CARDVAULT_POOL_SIZE")
+    return Finding("capacity", Level.OK, said)
+
+
+async def schema(patient: Patient) -> Finding:
+    """Compare the schema with the one that this version was written for."""
     try:
-        before = time.time()
-        server = await servers.fetchrow(_SERVER)
-        now = (before + time.time()) / 2
-        rights = await servers.fetchrow(_RIGHTS, APP, needed_right(servers))
-        major = servers.get_server_version().major
-    finally:
-        await servers.close()
-    operators = await connect(settings.operator_database_url.get_secret_value())
-    try:
-        operator = await operators.fetchrow(_RIGHTS, OPERATOR, needed_right(operators))
-        folder = await operators.fetchval(_FOLDER)
-    finally:
-        await operators.close()
-    if server is None or rights is None or operator is None:
-        raise RuntimeError("a question of one row was answered with none")
-    return Facts(
-        major,
-        now - server["clock"],
-        server["connections"],
-        rights["member"],
-        rights["defines"],
-        operator["member"],
-        Path(folder) if folder else None,
-    )
+        await check_schema(patient.settings.operator_database_url.get_secret_value())
+    except SchemaDiffers:
+        return Finding("schema", Level.FAIL, "is not the one of this version", "run cardvault db upgrade")
+    except Refused as error:
+        return Finding("schema", Level.WARN, "was not compared", str(error))
+    return Finding("schema", Level.OK, "is the one of this version")
+
+
+async def roles(patient: Patient) -> Findings:
+    """See that each login may do its work, and the servers' no more."""
+    facts = await patient.facts()
+    if not facts.is_app:
+        said = f"the servers' login may not act as {APP}"
+        yield Finding("roles", Level.FAIL, said, f"grant {APP} to that login")
+    if facts.may_define:
+        said = "the servers' login may change the schema"
+        advice = f"give the servers a login that is a member of {APP} alone"
+        yield Finding("roles", patient.severity, said, advice)
+    if not facts.is_operator:
+        said = f"the operators' login may not act as {OPERATOR}"
+        yield Finding("roles", Level.FAIL, said, f"grant {OPERATOR} to that login")
+    if facts.is_app and facts.is_operator and not facts.may_define:
+        yield Finding("roles", Level.OK, "servers may only read and write, operators' commands may manage")

@@ -9,7 +9,7 @@ from typing import Final
 from rich.text import Text
 from rich.tree import Tree
 
-from ops.doctor import Finding, Level
+from ops.doctor_findings import Finding, Level, by_area, worst
 
 _MARKS: Final = {Level.OK: ("✓", "green"), Level.WARN: ("!", "yellow"), Level.FAIL: ("✗", "red")}
 
@@ -17,15 +17,18 @@ _MARKS: Final = {Level.OK: ("✓", "green"), Level.WARN: ("!", "yellow"), Level.
 def tree(findings: Iterable[Finding]) -> Tree:
     """Draw the findings below their areas."""
     root = Tree(Text("Cardvault", style="bold"))
-    branches: dict[str, Tree] = {}
-    for finding in findings:
-        if finding.area not in branches:
-            branches[finding.area] = root.add(Text(finding.area, style="bold"))
-        mark, colour = _MARKS[finding.level]
-        leaf = branches[finding.area].add(Text.assemble((f"{mark} ", colour), finding.said))
-        if finding.advice:
-            leaf.add(Text(finding.advice, style="dim"))
+    for area, found in by_area(findings).items():
+        branch = root.add(_marked(worst(found), area, "bold"))
+        for finding in found:
+            leaf = branch.add(_marked(finding.level, finding.said))
+            if finding.advice:
+                leaf.add(Text(finding.advice, style="dim"))
     return root
+
+
+def _marked(level: Level, text: str, style: str = "") -> Text:
+    mark, colour = _MARKS[level]
+    return Text.assemble((f"{mark} ", colour), (text, style))
 
 
 def plain_lines(findings: Iterable[Finding]) -> Iterator[str]:

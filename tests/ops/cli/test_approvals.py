@@ -9,7 +9,8 @@ import pytest
 
 from keys.seals import keystore
 from ops import operator_keys
-from ops.doctor import Level, dual_control
+from ops.doctor_duties import dual_control
+from ops.doctor_findings import Level, Patient
 from tests.installation import PASSPHRASE
 from tests.ops.cli.commands import Desk
 from vault.settings import load_settings
@@ -183,7 +184,7 @@ def test_an_unknown_request_is_said_to_be(guarded: Desk) -> None:
 async def test_the_doctor_counts_operators_against_the_policy(guarded: Desk) -> None:
     async def said(policy: str = "") -> tuple[Level, str]:
         settings = load_settings({**guarded.env, "CARDVAULT_APPROVAL_POLICY_FILE": policy})
-        found = await dual_control(settings)
+        found = await dual_control(Patient(settings))
         return found.level, found.said
 
     assert await said() == (Level.WARN, "0 operators, up to 1 have to approve what another asks for")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.doctor import Finding, Level
+from ops.doctor_findings import Finding, Level
 from ops.doctor_view import plain_lines, tree
 from tests.ops.cli.commands import Desk, desk_at
 
@@ -13,9 +13,9 @@ def findings(desk: Desk, code: int, **changes: str) -> list[dict[str, Any]]:
     result = desk.run("doctor", "--json", **changes)
     assert result.exit_code == code, result.output
     report = json.loads(result.stdout)
+    assert all(area["level"] in {each["level"] for each in area["findings"]} for area in report["areas"])
     assert report["ok"] is (code == 0)
-    found: list[dict[str, Any]] = report["findings"]
-    return found
+    return [{"area": area["area"], **each} for area in report["areas"] for each in area["findings"]]
 
 
 def levels(found: list[dict[str, Any]]) -> dict[str, set[str]]:
