@@ -24,11 +24,15 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A charge of a number: what is wanted now, or was tried; `mandate_id` None means that the buyer is there."""
+    """A charge of a number: what is wanted now, or was tried; `mandate_id` None means that the buyer is there.
+
+    `expiry` is the card's as `YYYY-MM`, None where only the gateway knows it.
+    """
 
     amount: Amount
     network: str | None
     mandate_id: str | None = None
+    expiry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ card_attempt = Table(
     column("mandate_id", Text, DataClass.OUR_ID, nullable=True),
     column("currency", Text, DataClass.MERCHANT_REFERENCE),
     column("value", BigInteger, DataClass.MERCHANT_REFERENCE),
+    column("expiry", Text, DataClass.CARD_ATTRIBUTE, nullable=True, comment="that was charged, as YYYY-MM"),
     column("network", Text, DataClass.CARD_ATTRIBUTE, nullable=True),
     column("refusal_code", Text, DataClass.GATEWAY_RESULT, nullable=True),
     column("advice_code", Text, DataClass.GATEWAY_RESULT, nullable=True),

@@ -181,6 +181,11 @@ class Expiry:
         return cls(int(month), this_year + distance)
 
     @property
+    def text(self) -> str:
+        """Year and month, as `2039-11`."""
+        return f"{self.year}-{self.month_text}"
+
+    @property
     def month_text(self) -> str:
         """The month as two digits."""
         return f"{self.month:02}"

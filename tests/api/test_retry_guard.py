@@ -41,7 +41,7 @@ async def declined(vault: Installation, number: str = VISA_CANARY, words: str = 
 async def refused(vault: Installation, body: dict[str, Any], rule: str, path: str = "/v1/payments") -> dict[str, Any]:
     """Pay, and check that a rule forbids it and that nothing was sent."""
     document = problem(await vault.api.post(path, json=body), 409, "retry_limit")
-    assert (document["rule"], document["retryable"], document["rulesVersion"]) == (rule, False, "2026-11-21")
+    assert (document["rule"], document["retryable"], document["rulesVersion"]) == (rule, False, "2026-11-22")
     assert await vault.sent(body["paymentRequestId"]) == []
     return document
 
@@ -232,6 +232,22 @@ async def test_advice_is_kept_to_for_its_time(vault: Installation, sql: Sql) -> 
     assert (await refused(vault, payment(MASTERCARD_CANARY), "advice_never"))["retry"] == "NEVER"
 
 
+@pytest.mark.parametrize("place", ["VAULT", "GATEWAY"])
+async def test_an_expiry_that_was_declined_is_corrected_first(vault: Installation, place: str) -> None:
+    """RTY-4."""
+    card_id = (await paid(vault, payment(storeCard=place)))["card"]["cardId"]
+    path, body = f"/v1/cards/{card_id}/payments", card_on_file()
+    await vault.arm(body["paymentRequestId"], "DECLINE:CARD_EXPIRED:54")
+    await paid_on_file(vault, card_id, body)
+    document = await refused(vault, card_on_file(), "visa_expired_card", path)
+    assert document["retry"] == "FIX_DATA"
+    if place == "VAULT":
+        await refused(vault, payment(), "visa_expired_card")
+        corrected = {"expiryMonth": "01", "expiryYear": "42"}
+        assert (await vault.api.patch(f"/v1/cards/{card_id}", json=corrected)).status_code == 200
+        assert (await paid_on_file(vault, card_id))["paymentStatus"] == "SUCCESS"
+
+
 async def test_a_charge_that_wants_authentication_waits_for_the_buyer(vault: Installation) -> None:
     """RTY-8."""
     mandate = await subscribed(vault)
@@ -254,7 +270,7 @@ async def test_a_refusal_is_audited_with_the_rules_version(vault: Installation, 
     assert event["details"] == {
         "kind": "CARD_ON_FILE",
         "rule": "visa_category_1",
-        "version": "2026-11-21",
+        "version": "2026-11-22",
         "retry": "NEVER",
         "not_before": None,
     }

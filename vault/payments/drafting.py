@@ -7,14 +7,15 @@ section 4).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import orjson
 
 from keys.keyring import Envelope, Fingerprint, Keyring, Label, Purpose
 from vault.auth import Caller
+from vault.card import Expiry
 from vault.card_intake import consent_evidence, face_of_pan, profile_of
-from vault.gateway.messages import Instrument, TokenInstrument
+from vault.gateway.messages import Instrument, NewCardInstrument, PageInstrument, SealedInstrument, TokenInstrument
 from vault.ids import Prefix, new_id
 from vault.merchant import Merchant
 from vault.payment import Channel, Credential, Kind
@@ -116,9 +117,10 @@ class Drafter:
     async def _named(
         self, asked: Asked, instrument: Instrument, face: CardFace | None, brand: str | None
     ) -> dict[str, Any]:
-        """Say how the charged number is known to the retry guard, and whose rules it follows."""
+        """Say what the retry guard has to know: by what the number is known, whose rules it follows, its expiry."""
         prints = await self._guard.prints(asked.caller.merchant_id, instrument, face)
-        return {"prints": prints, "network": network_of(brand)}
+        expiry = _expiry_of(instrument, face)
+        return {"prints": prints, "network": network_of(brand), "expiry": expiry and expiry.text}
 
     async def _waiting(
         self, merchant_id: str, payment_id: str, request: CardPaymentRequest
@@ -139,3 +141,15 @@ class Drafter:
                 Purpose.CARD, profile, WITH_PAYMENTS.location(merchant_id, payment_id, SecretKind.PROFILE)
             )
         return secrets
+
+
+def _expiry_of(instrument: Instrument, face: CardFace | None) -> Expiry | None:
+    match instrument:
+        case NewCardInstrument(card=card):
+            return card.expiry
+        case SealedInstrument(expiry=expiry):
+            return expiry
+        case TokenInstrument() | PageInstrument():
+            return face.expiry if face is not None else None
+        case _ as unreachable:
+            assert_never(unreachable)

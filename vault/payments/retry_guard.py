@@ -79,7 +79,7 @@ class RetryGuard:
         if self._rules is None or not draft.prints:
             return await _written(transaction, drafts.ready(draft, event))
         history = await attempts.history(transaction, draft.merchant_id, draft.prints)
-        wanted = Attempt(draft.amount, draft.network, draft.mandate_id)
+        wanted = Attempt(draft.amount, draft.network, draft.mandate_id, draft.expiry)
         refusal = self._rules.at(history.read_at).judge(wanted, history.tried, history.read_at)
         if refusal is not None:
             raise RetryLimit(

@@ -41,6 +41,7 @@ class Same(StrEnum):
     AMOUNT = "amount"
     INITIATOR = "initiator"
     AGREEMENT = "agreement"
+    EXPIRY = "expiry"
 
 
 _LENGTHS: Final = list(Kept)
@@ -222,6 +223,7 @@ _FACTS: Final[Mapping[Same, Callable[[Attempt], object]]] = {
     Same.AMOUNT: lambda attempt: attempt.amount,
     Same.INITIATOR: lambda attempt: attempt.mandate_id is None,
     Same.AGREEMENT: lambda attempt: attempt.mandate_id,
+    Same.EXPIRY: lambda attempt: attempt.expiry,
 }
 
 

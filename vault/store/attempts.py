@@ -90,6 +90,7 @@ def _tried(row: asyncpg.Record) -> Tried:
         Amount(row["currency"], str(row["value"])),
         row["network"],
         row["mandate_id"],
+        row["expiry"],
         row["refusal_code"],
         row["advice_code"],
         row["declined_at"],

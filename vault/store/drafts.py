@@ -57,6 +57,7 @@ _GIVEN: Final = _PAYMENT | {
     "print_key_ids": "bytea[]",
     "place": "int",
     "network": "text",
+    "charged_expiry": "text",
     "sealed": "jsonb",
     "key_ids": "bytea[]",
     **EVENT,
@@ -87,8 +88,9 @@ with given as (
     insert into vault.payment_inquiry (merchant_id, payment_id, next_at) select merchant_id, id, send_deadline from ins
 ), att as (
     insert into vault.card_attempt (merchant_id, print, print_key_id, place, payment_id, card_id, mandate_id, currency,
-        value, network)
-    select merchant_id, p.print, p.key_id, place, id, card_id, mandate_id, currency, value, network
+        value, network, expiry)
+    select merchant_id, p.print, p.key_id, place, id, card_id, mandate_id, currency, value, network,
+        charged_expiry
     from given join ins using (merchant_id, id), unnest(prints, print_key_ids) as p(print, key_id)
 ), aud as (
     {APPEND} given join ins using (merchant_id, id)
@@ -104,7 +106,7 @@ class Draft:
 
     `sender_seconds` from now the sender must not send any more; `open_seconds` from now it has expired, unless
     `expires_at` says something else; `prints` are the keyed hashes by which the charged number is known, `network` is
-    the one whose rules it follows.
+    the one whose rules it follows, `expiry` the card's as `YYYY-MM`, as far as the vault knows it.
     """
 
     merchant_id: str
@@ -135,6 +137,7 @@ class Draft:
     open_seconds: float = USUALLY_OPEN
     prints: tuple[Fingerprint, ...] = ()
     network: str | None = None
+    expiry: str | None = None
 
     @property
     def store_state(self) -> StoreState:
@@ -176,6 +179,7 @@ def ready(draft: Draft, event: Event, place: int = 0) -> ReadyDraft:
         "print_key_ids": [each.key_id for each in draft.prints],
         "place": place,
         "network": draft.network,
+        "charged_expiry": draft.expiry,
         "sealed": sealed_of(draft.secrets),
         "key_ids": _keys(draft),
         **event_row(event),

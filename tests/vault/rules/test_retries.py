@@ -27,7 +27,7 @@ LEAST: dict[str, Any] = {"version": "1", "effective": "2020-01-01", "source": "a
 
 
 def declined(like: Attempt, ago: timedelta = timedelta(0), *, refusal: str = "05", advice: str | None = None) -> Tried:
-    return Tried(like.amount, like.network, like.mandate_id, refusal, advice, NOW - ago)
+    return Tried(like.amount, like.network, like.mandate_id, like.expiry, refusal, advice, NOW - ago)
 
 
 def judged(attempt: Attempt, *tried: Tried) -> tuple[str, Retry, timedelta | None] | None:
@@ -117,7 +117,20 @@ def test_advice_blocks_for_its_time(advice: str, hours: int, retry: Retry) -> No
     assert judged(MASTERCARD, declined(MASTERCARD, timedelta(hours=hours), advice=advice)) is None
 
 
-@pytest.mark.parametrize("advice", ["01", "02", "04", "40", "41", "43", None])
+@pytest.mark.parametrize(
+    ("network", "refusal", "advice", "rule"),
+    [("VISA", "54", None, "visa_expired_card"), ("MASTERCARD", "05", "01", "advice_new_data")],
+)
+def test_an_expiry_that_was_wrong_is_not_tried_again(network: str, refusal: str, advice: str | None, rule: str) -> None:
+    """RTY-4."""
+    wrong = Attempt(AMOUNT, network, expiry="2030-03")
+    decline = declined(wrong, refusal=refusal, advice=advice)
+    assert judged(replace(wrong, mandate_id="man_a"), decline) == (rule, Retry.FIX_DATA, timedelta(days=30))
+    assert judged(replace(wrong, expiry="2033-03"), decline) is None
+    assert OWN.kept(decline) is Kept.WINDOW
+
+
+@pytest.mark.parametrize("advice", ["02", "04", "40", "41", "43", None])
 def test_other_advice_blocks_nothing(advice: str | None) -> None:
     assert judged(MASTERCARD, declined(MASTERCARD, advice=advice)) is None
 
@@ -182,7 +195,7 @@ def test_no_sequence_breaks_a_limit_or_is_refused_below_it(steps: Sequence[tuple
         assert (refusal is not None) == forbidden
         if refusal is None:
             at = None if open_ else now
-            tried.append(Tried(wanted.amount, wanted.network, wanted.mandate_id, "05", None, at))
+            tried.append(Tried(wanted.amount, wanted.network, wanted.mandate_id, None, "05", None, at))
         elif refusal.not_before is not None:
             assert now < refusal.not_before <= now + timedelta(days=30)
 
