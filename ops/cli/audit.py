@@ -35,6 +35,14 @@ def checkpoint(*, as_json: bool) -> None:
 
 
 @audit.command()
+def catalogue() -> None:
+    """Print the catalogue of audit events as Markdown (docs/audit-events.md)."""
+    from ops.audit_catalogue import page
+
+    click.echo(page(), nl=False)
+
+
+@audit.command()
 @click.option("--from", "since", metavar="WHEN", help="A place in the log, or a moment as 2026-01-31T00:00:00Z.")
 @click.option("--to", "until", metavar="WHEN", help="Likewise; what is there itself is not exported.")
 @click.option("--merchant", "merchant_id", metavar="ID", help="Only this merchant's entries; of others the hashes.")

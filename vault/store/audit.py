@@ -6,6 +6,7 @@ and order are the database's own (audit-log.md 3.10).
 
 from typing import Final
 
+from vault.audit.catalogue import check
 from vault.audit.events import Event
 from vault.db import Session
 from vault.ids import Prefix, new_id
@@ -24,7 +25,8 @@ APPEND: Final = APPEND_FROM.format(
 
 
 def encoded(event: Event) -> tuple[str, bytes]:
-    """Give an event a fresh id, and its stored bytes."""
+    """Give an event a fresh id, and its stored bytes; raises `NotInCatalogue`."""
+    check(event)
     event_id = new_id(Prefix.AUDIT_EVENT)
     return event_id, event.encode(event_id)
 

@@ -1,0 +1,93 @@
+"""The details that audit events may carry: a closed list of names, each with the kind of its value and its meaning.
+
+It refuses to know types of events. Invariant: no detail is a text of a caller, or comes from a card number
+(audit-log.md 3.10 B).
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vault.audit.events import Detail
+
+
+class Kind(Enum):
+    """What a detail's value is, where it is not null."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    EITHER = "text or number"
+    FLAG = "yes or no"
+
+    def admits(self, value: Detail) -> bool:
+        """Tell whether a value is of this kind."""
+        return value is None or (isinstance(value, _KINDS[self]) and isinstance(value, bool) is (self is Kind.FLAG))
+
+
+_KINDS: Final[Mapping[Kind, tuple[type, ...]]] = {
+    Kind.TEXT: (str,),
+    Kind.NUMBER: (int,),
+    Kind.EITHER: (str, int),
+    Kind.FLAG: (bool,),
+}
+
+
+class Field(NamedTuple):
+    """A detail: the kind of its value, and what it says."""
+
+    kind: Kind
+    says: str
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "approvers": Field(Kind.TEXT, "ids of the operators who approved"),
+    "cards": Field(Kind.NUMBER, "how many cards"),
+    "count": Field(Kind.NUMBER, "how many calls this event stands for; absent: one"),
+    "credential": Field(Kind.TEXT, "which credential of the card pays: `PAN` or `TOKEN`"),
+    "currency": Field(Kind.TEXT, "ISO 4217"),
+    "custodian": Field(Kind.TEXT, "the custodian's name in the set of shares"),
+    "days": Field(Kind.NUMBER, "how many days"),
+    "evidence": Field(Kind.TEXT, "how the buyer's consent is known"),
+    "examined": Field(Kind.NUMBER, "how many cards were looked at"),
+    "format": Field(Kind.TEXT, "the form in which it was exported"),
+    "from": Field(Kind.EITHER, "the state, key or bound before"),
+    "gateway_result": Field(Kind.TEXT, "the gateway's result code"),
+    "held": Field(Kind.NUMBER, "how many cards are kept for a reason"),
+    "key_id": Field(Kind.TEXT, "the key's id"),
+    "keys": Field(Kind.NUMBER, "how many keys"),
+    "kind": Field(Kind.TEXT, "which kind"),
+    "limit": Field(Kind.TEXT, "the limit's name"),
+    "mandates": Field(Kind.NUMBER, "how many mandates"),
+    "not_before": Field(Kind.TEXT, "from when it may be tried again"),
+    "not_sent": Field(Kind.FLAG, "whether nothing was sent to the gateway"),
+    "number": Field(Kind.NUMBER, "the share's number"),
+    "operation": Field(Kind.TEXT, "the operation's name"),
+    "overdue": Field(Kind.NUMBER, "how many cards are past their period"),
+    "payments": Field(Kind.NUMBER, "how many payments"),
+    "person": Field(Kind.TEXT, "the operator's name"),
+    "place": Field(Kind.TEXT, "the column"),
+    "pointers": Field(Kind.TEXT, "where in the answer, as JSON pointers"),
+    "process": Field(Kind.TEXT, "which process: `server` or `worker`"),
+    "purged": Field(Kind.NUMBER, "how many cards were deleted"),
+    "purpose": Field(Kind.TEXT, "what the key is for"),
+    "recurring_type": Field(Kind.TEXT, "`SCHEDULED` or `UNSCHEDULED`"),
+    "region_excluded": Field(Kind.FLAG, "whether consent of this kind is not enough in the merchant's region"),
+    "retry": Field(Kind.TEXT, "whether and how it may be tried again"),
+    "rows": Field(Kind.NUMBER, "how many rows"),
+    "rule": Field(Kind.TEXT, "the rule that refuses it"),
+    "scopes": Field(Kind.TEXT, "what the client may do"),
+    "seal": Field(Kind.TEXT, "the seal's name"),
+    "seconds": Field(Kind.NUMBER, "in how many seconds"),
+    "shares": Field(Kind.NUMBER, "how many shares"),
+    "source": Field(Kind.TEXT, "from which message it is known"),
+    "starts": Field(Kind.TEXT, "from when the period is counted"),
+    "statement": Field(Kind.TEXT, "SHA-256 of the statement that was signed"),
+    "storage": Field(Kind.TEXT, "where the card is kept: `VAULT`, `GATEWAY` or `BOTH`"),
+    "tables": Field(Kind.NUMBER, "how many tables"),
+    "threshold": Field(Kind.NUMBER, "how many shares open it"),
+    "to": Field(Kind.EITHER, "the state, key or bound after"),
+    "value": Field(Kind.TEXT, "the amount in the currency's smallest unit"),
+    "vaultings": Field(Kind.NUMBER, "how many cards on their way to the gateway"),
+    "version": Field(Kind.EITHER, "the version of the root key, or of the rules"),
+    "windows": Field(Kind.TEXT, "the windows whose quota is used up"),
+}
