@@ -30,7 +30,8 @@ from vault.custody import INSTALLATION
 from vault.db import Database, Session
 from vault.roles import AUDITOR
 from vault.settings import Settings
-from vault.store import audit, audit_log
+from vault.store import audit, audit_log, audit_sinks
+from vault.store.audit_sinks import Lag
 
 _PATIENCE: Final = 15.0
 _LOOK: Final = 0.25
@@ -62,14 +63,46 @@ class Desk:
 
 
 @asynccontextmanager
-async def auditors_desk(settings: Settings) -> AsyncIterator[Desk]:
-    """Open an auditor's connection and the log's key; raises `KeysError`."""
+async def _auditors_database(settings: Settings) -> AsyncIterator[Database]:
     database = Database(settings.operator_database_url.get_secret_value(), role=AUDITOR, pool_size=1)
     try:
-        keyring = await custody.open_keyring(settings, database)
-        yield Desk(database, await keyring.signer(INSTALLATION, Purpose.AUDIT))
+        yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def auditors_desk(settings: Settings) -> AsyncIterator[Desk]:
+    """Open an auditor's connection and the log's key; raises `KeysError`."""
+    async with _auditors_database(settings) as database:
+        keyring = await custody.open_keyring(settings, database)
+        yield Desk(database, await keyring.signer(INSTALLATION, Purpose.AUDIT))
+
+
+async def sinks(settings: Settings) -> list[dict[str, Any]]:
+    """Give what each anchor and each receiver of events was told, and what keeps it."""
+    async with _auditors_database(settings) as database, database.session() as session:
+        return [_sink_record(each) for each in await audit_sinks.lags(session)]
+
+
+async def forget_sink(settings: Settings, name: str) -> None:
+    """Drop a sink that is not configured any more; raises `Refused` where none has this name."""
+    async with _auditors_database(settings) as database, database.session() as session:
+        if not await audit_sinks.forget(session, name):
+            raise Refused("no sink has this name: see cardvault audit anchors")
+
+
+def _sink_record(lag: Lag) -> dict[str, Any]:
+    return {
+        "name": lag.name,
+        "told": lag.told,
+        "epoch": lag.epoch,
+        "size": lag.size,
+        "deliveredAt": lag.delivered_at.isoformat(timespec="seconds") if lag.delivered_at else None,
+        "lagSeconds": round(lag.seconds, 3),
+        "trouble": lag.trouble,
+        "failures": lag.failures,
+    }
 
 
 def bound(text: str | None) -> Bound:

@@ -1,7 +1,8 @@
-"""The tables of the sequenced audit log: the head that fences sequencers, leaves, perfect subtrees, checkpoints.
+"""The tables of the sequenced audit log: the head that fences sequencers, leaves, perfect subtrees, checkpoints, sinks.
 
-It refuses to know how rows are read or written (that is `vault.store.audit_log`). Invariants: all but the head are only
-ever added to, which a trigger sees to whoever asks; a size of an epoch has one checkpoint. Source: audit-log.md 3.10 A.
+It refuses to know how rows are read or written (that is `vault.store.audit_log`). Invariants: leaves, subtrees and
+checkpoints are only ever added to, which a trigger sees to whoever asks; a size of an epoch has one checkpoint. Source:
+audit-log.md 3.10 A.
 """
 
 import sqlalchemy as sa
@@ -58,4 +59,25 @@ audit_checkpoint = sa.Table(
     column("note", sa.Text, DataClass.AUDIT),
     column("signed_at", sa.DateTime(timezone=True), DataClass.AUDIT, server_default=sa.text("clock_timestamp()")),
     sa.PrimaryKeyConstraint("epoch", "size"),
+)
+
+audit_sink = sa.Table(
+    "audit_sink",
+    metadata,
+    column("name", sa.Text, DataClass.CONFIGURATION),
+    column("told", sa.Text, DataClass.CONFIGURATION),
+    column("epoch", sa.Integer, DataClass.OPERATIONAL, server_default=sa.text("1")),
+    column("next_place", sa.BigInteger, DataClass.OPERATIONAL, server_default=sa.text("0")),
+    column("delivered_at", sa.DateTime(timezone=True), DataClass.OPERATIONAL, nullable=True),
+    column(
+        "next_at",
+        sa.DateTime(timezone=True),
+        DataClass.OPERATIONAL,
+        server_default=sa.text("clock_timestamp()"),
+        comment="until then somebody sends to it, or it is left alone",
+    ),
+    column("trouble", sa.Text, DataClass.OPERATIONAL, nullable=True),
+    column("failures", sa.Integer, DataClass.OPERATIONAL, server_default=sa.text("0")),
+    sa.PrimaryKeyConstraint("name", "told"),
+    sa.CheckConstraint("told in ('checkpoints', 'events')", name="told"),
 )

@@ -3,6 +3,7 @@
 Refuses to know which setting it is asked about. Invariant: a refusal is a fixed text and repeats no value.
 """
 
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final, LiteralString, TypeAlias
@@ -16,6 +17,8 @@ from keys.seals.address import addresses
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+_SYSLOG_PORTS: Final = {"syslog+tcp": 514, "syslog+tls": 6514}
+_FILE: Final = "file:"
 _LONGEST_PAUSE: Final = 7 * 86_400.0
 _MOST_PAUSES: Final = 100
 
@@ -75,12 +78,64 @@ def seals(text: str) -> str:
     return text
 
 
-def anchor(uri: str) -> str:
-    """Accept the anchor that is built: a file, named by its absolute path."""
-    scheme, _, path = uri.rpartition(":")
-    if scheme not in {"", "file"} or not Path(path).is_absolute():
-        raise refusal("has to be file: and the absolute path of a file outside the database, file:/path/to/a/file")
-    return uri
+@dataclass(frozen=True, slots=True)
+class SyslogAddress:
+    """A receiver of syslog; `str` gives its URL, without anything secret in it."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"syslog+{'tls' if self.tls else 'tcp'}://{host}:{self.port}"
+
+
+def _addresses(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",")]
+
+
+def _syslog(text: str) -> SyslogAddress:
+    """Read the address of one receiver of syslog."""
+    parts = _split(text)
+    if parts.scheme not in _SYSLOG_PORTS or not parts.hostname or parts.username is not None:
+        raise refusal("has to be syslog+tls://host:6514 or syslog+tcp://host:514, separated by commas")
+    if parts.path or parts.query or parts.fragment:
+        raise refusal("must end after the port of a receiver of syslog")
+    return SyslogAddress(parts.hostname, parts.port or _SYSLOG_PORTS[parts.scheme], parts.scheme.endswith("tls"))
+
+
+def syslogs(text: str) -> tuple[SyslogAddress, ...]:
+    """Read receivers of syslog, separated by commas; what is no receiver's address is left out."""
+    return tuple(_syslog(each) for each in _addresses(text) if each.partition(":")[0] in _SYSLOG_PORTS)
+
+
+def anchor_file(text: str) -> Path | None:
+    """Give the file among anchors."""
+    files = [each for each in _addresses(text) if each.partition(":")[0] not in _SYSLOG_PORTS]
+    return Path(files[0].removeprefix(_FILE)) if files else None
+
+
+def anchors(text: str) -> str:
+    """Check anchors: a file, named by its absolute path, and receivers of syslog."""
+    files = 0
+    for each in _addresses(text):
+        if each.startswith("syslog"):
+            _syslog(each)
+        elif not Path(each.removeprefix(_FILE)).is_absolute():
+            raise refusal("has to be file: and the absolute path of a file outside the database, file:/path/to/a/file")
+        else:
+            files += 1
+    if files > 1:
+        raise refusal("has to name one file at the most: each worker compares the log with it")
+    return text
+
+
+def streams(text: str) -> str:
+    """Check receivers of syslog."""
+    for each in _addresses(text):
+        _syslog(each)
+    return text
 
 
 def networks(text: object) -> object:

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from keys.seals.address import LocalAddress, SealAddress, address, addresses
 from vault import setting_kinds
 from vault.card_policy import CardPolicy
-from vault.setting_kinds import Network
+from vault.setting_kinds import Network, SyslogAddress
 
 PREFIX: Final = "CARDVAULT_"
 _FILE_SUFFIX: Final = "_FILE"
@@ -84,9 +84,13 @@ class Settings(BaseSettings):
     )
     log_format: LogFormat = Field(LogFormat.JSON, description="json or console")
     card_policy: CardPolicy = Field(CardPolicy.ANY, description="any, test-only or live-only")
-    audit_anchor: Annotated[str, AfterValidator(setting_kinds.anchor)] | None = Field(
-        None, max_length=2048, description="file:/path/to/a/file outside the database"
+    audit_anchor: Annotated[str, AfterValidator(setting_kinds.anchors)] | None = Field(
+        None, max_length=2048, description="file:/path/to/a/file outside the database, or syslog+tls://host:6514"
     )
+    audit_stream: Annotated[str, AfterValidator(setting_kinds.streams)] | None = Field(
+        None, max_length=2048, description="syslog+tls://host:6514 of a SIEM"
+    )
+    audit_syslog_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
     audit_checkpoint_interval: Seconds = Field(10.0, description="seconds until growth of the audit log is signed")
     audit_heartbeat: Seconds = Field(300.0, description="seconds that the audit log may be silent")
     limits: bool = Field(False, description="on or off")
@@ -142,6 +146,9 @@ class Settings(BaseSettings):
             yield "key_destruction_days", "has to be at least 1 in production"
         if self.in_production and any(each.is_loopback for each in self.webhook_networks):
             yield "webhook_networks", "must not hold this machine's own addresses in production"
+        for name, value in {"audit_anchor": self.audit_anchor, "audit_stream": self.audit_stream}.items():
+            if any(not each.tls and not setting_kinds.is_loopback(str(each)) for each in _syslogs(value)):
+                yield name, "may be syslog+tcp only for a receiver on this machine (127.0.0.1): use syslog+tls"
         if self.inquiry_max < self.inquiry_first:
             yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
 
@@ -169,8 +176,18 @@ class Settings(BaseSettings):
 
     @property
     def anchor_path(self) -> Path | None:
-        """Where checkpoints are copied to."""
-        return Path(self.audit_anchor.removeprefix("file:")) if self.audit_anchor else None
+        """The file that checkpoints are copied to."""
+        return setting_kinds.anchor_file(self.audit_anchor) if self.audit_anchor else None
+
+    @property
+    def anchor_receivers(self) -> tuple[SyslogAddress, ...]:
+        """The receivers of syslog that checkpoints are sent to."""
+        return _syslogs(self.audit_anchor)
+
+    @property
+    def stream_receivers(self) -> tuple[SyslogAddress, ...]:
+        """The receivers of syslog that events are sent to."""
+        return _syslogs(self.audit_stream)
 
     @property
     def seals(self) -> tuple[SealAddress, ...]:
@@ -185,6 +202,10 @@ class Settings(BaseSettings):
         if isinstance(each, LocalAddress) and each.passphrase_file is None:
             return replace(each, passphrase_file=self.seal_passphrase_file)
         return each
+
+
+def _syslogs(text: str | None) -> tuple[SyslogAddress, ...]:
+    return setting_kinds.syslogs(text) if text else ()
 
 
 _SECRETS: Final = ("database_url", "admin_database_url")

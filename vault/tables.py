@@ -263,7 +263,7 @@ audit_pending = Table(
 UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "card_attempt",
     "key_usage",
-    "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint",
+    "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint", "audit_sink",
     "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run", "rate_counter",
     "card_sighting",
 })  # fmt: skip

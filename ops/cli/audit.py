@@ -1,4 +1,4 @@
-"""`cardvault audit`: the newest checkpoint, exports that prove themselves, and their verification.
+"""`cardvault audit`: the newest checkpoint, anchors, exports that prove themselves, and their verification.
 
 It refuses to know how the log is kept. Invariant: `verify` is the same program as the one file that auditors are given.
 """
@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from ops.cli.output import json_option, remark, show_record
+from ops.cli.output import json_option, remark, show_record, show_table
+
+_SINKS = ("name", "told", "epoch", "size", "deliveredAt", "lagSeconds", "trouble")
 
 
 @click.group()
@@ -71,6 +73,20 @@ def export(since: str | None, until: str | None, merchant_id: str | None, folder
     show_record(exported.record, as_json=rest["as_json"])
     if not exported.complete:
         remark("The newest events are not signed yet and not in it: is a worker running?")
+
+
+@audit.command()
+@click.option("--forget", "name", metavar="NAME", help="Drop one that is not configured any more.")
+@json_option
+def anchors(*, name: str | None, as_json: bool) -> None:
+    """List anchors and receivers of events: what each was told, the age of what waits for it, the last trouble."""
+    from ops.auditing import forget_sink, sinks
+    from ops.operating import command_settings
+
+    settings = command_settings()
+    if name is not None:
+        asyncio.run(forget_sink(settings, name))
+    show_table(asyncio.run(sinks(settings)), _SINKS, as_json=as_json)
 
 
 @audit.command(

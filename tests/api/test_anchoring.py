@@ -50,7 +50,7 @@ TAMPERING = [
         "audit_damaged",
     ),
     ("delete from vault.audit_leaf where place = (select max(place) from vault.audit_leaf)", "audit_damaged"),
-    ("update vault.audit_checkpoint set note = replace(note, 'A', 'B')", "audit_damaged"),
+    ("update vault.audit_checkpoint set note = note || 'x'", "audit_damaged"),
     ("delete from vault.audit_leaf", "audit_damaged"),
 ]
 

@@ -46,6 +46,12 @@ def complaint(**changes: str) -> str:
         ("public_url", "https://väult.example/hunter2"),
         ("audit_anchor", "hunter2"),
         ("audit_anchor", "s3:/hunter2"),
+        ("audit_anchor", "/a/b,file:/c/hunter2"),
+        ("audit_anchor", "syslog+tls://user:hunter2@siem.example"),
+        ("audit_stream", "/var/log/hunter2"),
+        ("audit_stream", "syslog://hunter2:514"),
+        ("audit_stream", "syslog+tls://siem.example/hunter2"),
+        ("audit_stream", "syslog+tcp://hunter2.example:514"),
         ("seal", "hunter2"),
         ("seal", "local:hunter2"),
         ("seal", "pkcs11:hunter2"),
@@ -234,6 +240,15 @@ def test_the_anchor_is_a_file_with_or_without_its_scheme() -> None:
     assert settings().anchor_path is None
     assert settings(audit_anchor="file:/a/b").anchor_path == Path("/a/b")
     assert settings(audit_anchor="/a/b").anchor_path == Path("/a/b")
+
+
+def test_anchors_and_streams_are_receivers_of_syslog() -> None:
+    both = settings(audit_anchor="file:/a/b, syslog+tls://siem.example", audit_stream="syslog+tcp://[::1]")
+    assert both.anchor_path == Path("/a/b")
+    assert [str(each) for each in both.anchor_receivers] == ["syslog+tls://siem.example:6514"]
+    assert [str(each) for each in both.stream_receivers] == ["syslog+tcp://[::1]:514"]
+    assert settings(audit_anchor="syslog+tls://siem.example:1").anchor_path is None
+    assert settings().stream_receivers == ()
 
 
 def test_the_keystore_lies_where_the_seal_says() -> None:

@@ -1,9 +1,11 @@
-"""Copies checkpoints to the anchor, in their order, as soon as they are signed and as often as it takes.
+"""Copies checkpoints to the anchor's file, in their order, as soon as they are signed and as often as it takes.
 
-It refuses to know how they came about. Invariant: what the anchor holds is what tells how far it is, so that a crash
-loses nothing and nothing has to be remembered (audit-log.md 3.10 F, controls.md AUD-6).
+It refuses to know how they came about. Invariant: what the file holds is what tells how far it is, so that a crash
+loses nothing; the row about it in the database is for people who want to see its lag (audit-log.md 3.10 F, controls.md
+AUD-6).
 """
 
+import socket
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,9 +13,12 @@ from keys.keyring import Keyring, Purpose
 from vault.audit.events import ActorKind, Origin
 from vault.audit.note import NoteInvalid, NoteKey
 from vault.auditing.anchor import AnchorFile, AnchorUnavailable
+from vault.auditing.patient import Trouble
 from vault.db import Database
 from vault.logs import alarm, get_logger
-from vault.store import alarms, audit_log
+from vault.store import alarms, audit_log, audit_sinks
+from vault.store.audit_log import Head
+from vault.store.audit_sinks import Position, Sink, Told
 
 _log = get_logger(__name__)
 _BATCH: Final = 100
@@ -22,43 +27,56 @@ _INSTALLATION: Final = ""
 
 
 class Publisher:
-    """Brings one anchor up to date."""
+    """Brings one anchor's file up to date."""
 
     def __init__(self, database: Database, keyring: Keyring, anchor: AnchorFile) -> None:
+        self.sink = Sink(f"file:{anchor.path} ({socket.gethostname()})", Told.CHECKPOINTS)
         self._database = database
         self._keyring = keyring
         self._anchor = anchor
+        self._introduced = False
 
     async def once(self) -> bool:
         """Copy what the anchor lacks; True when there may be more. Trouble with the anchor is an alarm a day."""
         async with self._database.session() as session:
             head = await audit_log.head(session)
-        if head is None:
+            if head is None:
+                return False
+            if not self._introduced:
+                await audit_sinks.introduce(session, self.sink)
+                self._introduced = True
+            at = await audit_sinks.due(session, self.sink)
+        if at is None:
             return False
         signer = await self._keyring.signer(_INSTALLATION, Purpose.AUDIT)
-        key = NoteKey(head.origin, signer.public)
         try:
-            return await self._publish(key, head.epoch)
-        except AnchorUnavailable:
-            await self._complain("audit_anchor_unavailable")
+            return await self._publish(NoteKey(head.origin, signer.public), head, at)
+        except AnchorUnavailable as error:
+            await self._complain("audit_anchor_unavailable", error.trouble)
         except NoteInvalid:
-            await self._complain("audit_anchor_foreign")
+            await self._complain("audit_anchor_foreign", Trouble.FOREIGN)
         return False
 
-    async def _publish(self, key: NoteKey, epoch: int) -> bool:
+    async def _publish(self, key: NoteKey, head: Head, at: Position) -> bool:
         newest = await self._anchor.newest(key)
         async with self._database.session() as session:
             if newest is None:
-                note = await audit_log.newest_checkpoint(session, epoch)
+                note = await audit_log.newest_checkpoint(session, head.epoch)
                 notes = [note] if note else []
             else:
-                notes = await audit_log.checkpoints_after(session, epoch, newest.tree.size, _BATCH)
+                notes = await audit_log.checkpoints_after(session, head.epoch, newest.tree.size, _BATCH)
         if notes:
-            await self._anchor.add(key, notes)
+            newest = await self._anchor.add(key, notes)
+        reached = Position(head.epoch, newest.tree.size + 1 if newest else 0)
+        if reached != at:
+            async with self._database.session() as session:
+                await audit_sinks.delivered(session, self.sink, reached)
         return len(notes) == _BATCH
 
-    async def _complain(self, code: str) -> None:
+    async def _complain(self, code: str, trouble: Trouble) -> None:
         today = datetime.now(UTC).date().isoformat()
         async with self._database.session() as session:
-            if await alarms.raise_alarm(session, _ORIGIN, _INSTALLATION, code, f"anchor_{today}", {}):
-                alarm(_log, code)
+            await audit_sinks.failed(session, self.sink, trouble)
+            raised = await alarms.raise_alarm(session, _ORIGIN, _INSTALLATION, code, f"anchor_{today}", {})
+        if raised:
+            alarm(_log, code)

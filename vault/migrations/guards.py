@@ -112,6 +112,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "audit_leaf": "select, insert",
         "audit_subtree": "select, insert",
         "audit_checkpoint": "select, insert",
+        "audit_sink": "select, insert, update (epoch, next_place, delivered_at, next_at, trouble, failures)",
         "alarm": "select, insert",
     },
     AUDITOR: {
@@ -122,6 +123,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "audit_leaf": "select",
         "audit_subtree": "select",
         "audit_checkpoint": "select",
+        "audit_sink": "select, delete",
         "alarm": "select, insert",
         "audit_pending": _QUEUE,
     },

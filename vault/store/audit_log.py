@@ -49,6 +49,14 @@ class Due:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Events that are not in the log yet: how many there are, and for how many seconds the oldest waits."""
+
+    waiting: int
+    seconds: float
+
+
 _DUE = """
 with head as (
     select h.*, (select max(size) from vault.audit_checkpoint c where c.epoch = h.epoch) as signed_size
@@ -86,6 +94,15 @@ async def due(session: Session, *, interval: float, heartbeat: float) -> Due:
     """Look for work in a log that has begun; `interval` and `heartbeat` are in seconds."""
     (row,) = await session.rows(_DUE, interval, heartbeat)
     return Due(*row)
+
+
+async def backlog(session: Session) -> Backlog:
+    """Look at the queue."""
+    (row,) = await session.rows(
+        "select count(*), coalesce(extract(epoch from clock_timestamp() - min(occurred_at)), 0)::float8 "
+        "from vault.audit_pending"
+    )
+    return Backlog(*row)
 
 
 async def begin(transaction: Transaction, origin: str) -> bool:

@@ -1,4 +1,4 @@
-"""The worker's loops that make the audit log grow, sign it, and copy its checkpoints to the anchor.
+"""The worker's loops that make the audit log grow, sign it, and tell anchors and SIEMs of it.
 
 It refuses to know how. Invariant: they work in the sequencer's role, on connections of their own, so that neither waits
 for payments, nor payments for them.
@@ -13,10 +13,13 @@ from vault.audit.note import Checkpoint, NoteKey
 from vault.auditing.anchor import AnchorFile
 from vault.auditing.publisher import Publisher
 from vault.auditing.sequencer import Cadence, Sequencer
+from vault.auditing.shipping import Shipper
 from vault.db import Database
+from vault.gateway.endpoint import tls_context
 from vault.roles import SEQUENCER
 from vault.services import Services
 from vault.settings import Settings
+from vault.store.audit_sinks import Told
 from vault.worker.loop import Loop
 
 CONNECTIONS: Final = 2
@@ -39,10 +42,18 @@ async def audit_loops(services: Services) -> AsyncIterator[tuple[Loop, ...]]:
     loops = [Loop("sequence", sequencer.once, _IDLE, sequencer.finish)]
     if anchor:
         loops.append(Loop("anchor", Publisher(database, services.keyring, anchor).once, _IDLE))
+    loops += [Loop(each.sink.told.value, each.once, _IDLE) for each in _shippers(settings, database)]
     try:
         yield tuple(loops)
     finally:
         await database.close()
+
+
+def _shippers(settings: Settings, database: Database) -> list[Shipper]:
+    """Give one for each receiver of syslog; raises OSError for an unusable file of authorities."""
+    receivers = {Told.CHECKPOINTS: settings.anchor_receivers, Told.EVENTS: settings.stream_receivers}
+    tls = tls_context(settings.audit_syslog_ca_file)
+    return [Shipper(database, each, told, tls) for told, addresses in receivers.items() for each in addresses]
 
 
 def log_name(settings: Settings) -> str:

@@ -353,7 +353,7 @@ def test_what_was_changed_in_the_database_is_found(
     own_office.with_log(lambda log: log.tamper("delete from vault.audit_leaf where place = 0"))
     refused = own_office.desk.refusal("audit", "export", "--from", "3", "-o", str(tmp_path / "three"))
     assert "are missing in the database" in refused
-    own_office.with_log(lambda log: log.tamper("update vault.audit_checkpoint set note = replace(note, 'A', 'B')"))
+    own_office.with_log(lambda log: log.tamper("update vault.audit_checkpoint set note = note || 'x'"))
     assert "not signed by this installation's key" in own_office.desk.refusal("audit", "checkpoint")
 
 
@@ -396,6 +396,16 @@ def test_a_clock_that_was_set_back_is_named(
 def test_before_anything_is_signed_there_is_nothing_to_look_at(desk: Desk, tmp_path: Path) -> None:
     for arguments in (("checkpoint",), ("export", "-o", str(tmp_path / "x")), ("verify", str(tmp_path))):
         assert "a worker has to run" in desk.refusal("audit", *arguments)
+
+
+def test_anchors_are_listed_with_their_lag_and_forgotten(own_office: Office) -> None:
+    (anchor,) = own_office.desk.data("audit", "anchors")
+    assert (anchor["told"], anchor["lagSeconds"], anchor["trouble"]) == ("checkpoints", 0, None)
+    assert anchor["name"].startswith(f"file:{own_office.desk.folder / 'anchor.jsonl'} (")
+    assert anchor["size"] == own_office.desk.data("audit", "checkpoint")["size"]
+    assert "lagSeconds" in own_office.desk.run("audit", "anchors").stdout
+    assert "no sink has this name" in own_office.desk.refusal("audit", "anchors", "--forget", "x")
+    assert own_office.desk.data("audit", "anchors", "--forget", anchor["name"]) == []
 
 
 def test_the_script_is_the_command() -> None:
