@@ -6,7 +6,6 @@ controls API-5).
 """
 
 import asyncio
-import base64
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -97,10 +96,21 @@ class CardGuard:
         """
         if self._limiter is None:
             return
+        card = await self._print(caller, shown.pan)
+        unsure = await self._cards(caller, shown, card)
+        if paying or unsure:
+            await self._slow(await self._watched(caller, shown, unsure, paying=paying))
+        if card is not None:
+            await self._budget(self._limiter, caller, Sighting(caller.merchant_id, caller.client_id, card))
+
+    async def _watched(
+        self, caller: Caller, shown: Shown, unsure: dict[Limit, Sighting], *, paying: bool
+    ) -> list[_Finding]:
+        """Find out, and tell, how those stand of whom memory does not say enough; raises what stops the request."""
         try:
             async with asyncio.timeout(PATIENCE):
                 findings = await self._declines(caller, shown) if paying else []
-                findings += await self._cards(caller, shown)
+                findings += [await self._noted(caller, limit, sighting) for limit, sighting in unsure.items()]
                 await self._tell(caller, findings)
         except COUNTING_FAILED as error:
             without_counters(Limit.BUYER_CARDS, error)
@@ -108,9 +118,7 @@ class CardGuard:
         for finding in findings:
             if finding.wait is not None:
                 raise _suspected(finding, finding.wait)
-        await self._slow(findings)
-        if shown.pan is not None:
-            await self._budget(self._limiter, caller, shown.pan)
+        return findings
 
     async def settled(self, caller: Caller, shown: Shown, payment: Payment) -> None:
         """Count a decline that a new payment ended in; its answer goes out whether or not somebody can count."""
@@ -139,11 +147,11 @@ class CardGuard:
         counters = [Counter(caller.merchant_id, subject, limit) for limit, subject in subjects.items()]
         return counters, [_window(caller, limit) for limit in subjects]
 
-    async def _cards(self, caller: Caller, shown: Shown) -> list[_Finding]:
-        """Note a card for buyer and address; who is met for the first time here is not asked about."""
-        if shown.pan is None:
-            return []
-        card, findings = await self._print(caller, shown.pan), []
+    async def _cards(self, caller: Caller, shown: Shown, card: bytes | None) -> dict[Limit, Sighting]:
+        """Give the sightings by buyer and address that have to be asked about; who is new here is noted and is not."""
+        if card is None:
+            return {}
+        unsure = {}
         subjects = await self._subjects(caller, shown, Limit.BUYER_CARDS, Limit.ADDRESS_CARDS)
         for limit, subject in subjects.items():
             sighting = Sighting(caller.merchant_id, subject, card)
@@ -151,11 +159,12 @@ class CardGuard:
             if recalled is Recall.NEW_SUBJECT:
                 self._sightings.note(sighting)
             elif recalled is Recall.NEW_CARD:
-                await self._sightings.write()
-                findings.append(await self._noted(sighting, limit, *_window(caller, limit)))
-        return findings
+                unsure[limit] = sighting
+        return unsure
 
-    async def _noted(self, sighting: Sighting, limit: Limit, span: int, most: int) -> _Finding:
+    async def _noted(self, caller: Caller, limit: Limit, sighting: Sighting) -> _Finding:
+        span, most = _window(caller, limit)
+        await self._sightings.write()
         async with self._database.session() as session:
             noted = await limits.note_card(session, sighting, span, most)
         if noted.wait is None:
@@ -164,9 +173,8 @@ class CardGuard:
         # A card that was known before is no reason to wait.
         return _Finding(counter, span, 0 if noted.known else noted.seen, most, noted.wait)
 
-    async def _budget(self, limiter: Limiter, caller: Caller, pan: Pan) -> None:
+    async def _budget(self, limiter: Limiter, caller: Caller, sighting: Sighting) -> None:
         """Take one of the client's distinct cards of a day, unless it had this one."""
-        sighting = Sighting(caller.merchant_id, caller.client_id, await self._print(caller, pan))
         if self._sightings.recall(sighting) is Recall.KNOWN:
             return
         spender = Spender(caller.merchant_id, caller.client_id, caller.origin, caller.limits)
@@ -192,21 +200,21 @@ class CardGuard:
         assert self._limiter is not None  # noqa: S101 - without one nothing is noted
         self._limiter.give_back(Counter(sighting.merchant_id, sighting.subject, Limit.DISTINCT_CARDS))
 
-    async def _print(self, caller: Caller, pan: Pan) -> bytes:
-        return (await self._keyring.fingerprints(caller.merchant_id, pan))[0].value
+    async def _print(self, caller: Caller, pan: Pan | None) -> bytes | None:
+        return None if pan is None else (await self._keyring.fingerprints(caller.merchant_id, pan))[0].value
 
     async def _subjects(self, caller: Caller, shown: Shown, buyers: Limit, addresses: Limit) -> dict[Limit, str]:
         """Name buyer and address, as far as they are known, by hashes that say nothing without the merchant's key."""
-        shown_as = {buyers: ("buyer", shown.buyer), addresses: ("address", network_of(shown.address or ""))}
-        return {
-            limit: await self._subject(caller.merchant_id, kind, text)
-            for limit, (kind, text) in shown_as.items()
-            if text
-        }
+        subjects: dict[Limit, str] = {}
+        if shown.buyer:
+            subjects[buyers] = await self._subject(caller.merchant_id, "buyer", shown.buyer)
+        if shown.address and (network := network_of(shown.address)):
+            subjects[addresses] = await self._subject(caller.merchant_id, "address", network)
+        return subjects
 
     async def _subject(self, merchant_id: str, kind: str, text: str) -> str:
         digest = await self._keyring.digest(merchant_id, Label.SUBJECT, f"{kind}:{text}".encode())
-        return f"{kind}_{base64.b32encode(digest.value[:_SUBJECT_BYTES]).decode().lower()}"
+        return f"{kind}_{digest.value[:_SUBJECT_BYTES].hex()}"
 
     async def _tell(self, caller: Caller, findings: list[_Finding]) -> None:
         """Raise an alarm, once for each step in each window, about whoever is slowed or stopped."""

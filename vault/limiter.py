@@ -45,23 +45,28 @@ class Spender:
     overrides: Overrides = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a spender stands after asking: the headers of the answer, and the refusal where there is one."""
-
-    headers: Headers = ()
-    refusal: VaultError | None = None
-
-
 class _Lease:
     """Slots in this process's hands, with how the limit stood when they were given."""
 
-    __slots__ = ("_asked_at", "_granted", "_left", "_size", "_until", "asking", "failing_until", "policy")
+    __slots__ = (
+        "_advertised",
+        "_asked_at",
+        "_granted",
+        "_left",
+        "_names",
+        "_policy",
+        "_size",
+        "_until",
+        "asking",
+        "failing_until",
+    )
 
     def __init__(self) -> None:
         self.asking = asyncio.Lock()
         self.failing_until = 0.0
-        self.policy: Policy
+        self._advertised = b""
+        self._policy: Policy
+        self._names: list[str] = []
         self._granted = _NOTHING_YET
         self._asked_at = self._until = 0.0
         self._left, self._size = 0, 1
@@ -93,7 +98,9 @@ class _Lease:
 
     def fill(self, policy: Policy, granted: Granted, asked_at: float) -> None:
         """Take what was granted; it is good until the slice ends that ran when it was asked for, by the own clock."""
-        self.policy, self._granted, self._asked_at = policy, granted, asked_at
+        self._policy, self._advertised = policy, policy.advertised.encode()
+        self._names = [f'"{window}"' for window in policy.windows]
+        self._granted, self._asked_at = granted, asked_at
         self._left = granted.slots
         lasts = granted.fresh if granted.slots else min(_ASK_AGAIN, max(granted.waits))
         self._until = asked_at + lasts
@@ -105,17 +112,31 @@ class _Lease:
 
     def headers(self, now: float) -> Headers:
         """Give what the answer says of the limit (controls API-4)."""
-        each = zip(self.policy.windows, self._granted.remaining, self.waits(now), strict=True)
+        each = zip(self._names, self._granted.remaining, self.waits(now), strict=True)
         left = self._left
-        told = ", ".join(f'"{window}";r={remaining + left};t={wait}' for window, remaining, wait in each)
-        return (b"ratelimit-policy", self.policy.advertised.encode()), (b"ratelimit", told.encode())
+        told = ", ".join([f"{name};r={remaining + left};t={wait}" for name, remaining, wait in each])
+        return (b"ratelimit-policy", self._advertised), (b"ratelimit", told.encode())
 
     def refusal(self, now: float) -> RateLimited:
         """Give the error of a request for which there is no slot."""
-        each = zip(self.policy.windows, self._granted.remaining, self.waits(now), strict=True)
+        each = zip(self._policy.windows, self._granted.remaining, self.waits(now), strict=True)
         violated = [(window, wait) for window, left, wait in each if left == 0]
         names, seconds = [window for window, _ in violated], max(wait for _, wait in violated)
-        return RateLimited(self.policy.limit, names, retry_after=max(1, seconds))
+        return RateLimited(self._policy.limit, names, retry_after=max(1, seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a spender stands after asking: the refusal where there is one, and what the answer's headers say."""
+
+    refusal: VaultError | None
+    lease: _Lease | None = None
+    at: float = 0.0
+
+    @property
+    def headers(self) -> Headers:
+        """Give the headers of an answer that is given now; none while nobody can count."""
+        return self.lease.headers(self.at) if self.lease else ()
 
 
 class Limiter:
@@ -135,7 +156,7 @@ class Limiter:
             self._leases.put(place, lease)
         now = self._clock()
         if lease.spend(now):
-            return Standing(lease.headers(now))
+            return Standing(None, lease, now)
         async with lease.asking:
             return await self._ask(place, lease, spender)
 
@@ -149,19 +170,19 @@ class Limiter:
         """Take a slot, of a new lease if there is none by now."""
         now = self._clock()
         if lease.spend(now):
-            return Standing(lease.headers(now))
+            return Standing(None, lease, now)
         if lease.refused(now):
-            return Standing(lease.headers(now), lease.refusal(now))
+            return Standing(lease.refusal(now), lease, now)
         limit = Limit(place.name)
         if now < lease.failing_until:
-            return Standing(refusal=without_counters(limit))
+            return Standing(without_counters(limit))
         try:
             async with asyncio.timeout(PATIENCE), self._database.session() as session:
                 refusal = await self._renewed(session, place, lease, spender)
         except COUNTING_FAILED as error:
             lease.failing_until = self._clock() + _ASK_AGAIN
-            return Standing(refusal=without_counters(limit, error))
-        return Standing(lease.headers(self._clock()), refusal)
+            return Standing(without_counters(limit, error))
+        return Standing(refusal, lease, self._clock())
 
     async def _renewed(self, session: Session, place: Counter, lease: _Lease, spender: Spender) -> RateLimited | None:
         """Take a slot of a new lease; gives the refusal, on record, where there is none."""
