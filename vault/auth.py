@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Final, LiteralString
 
 from keys.keyring import Keyring, Label, Purpose
 from keys.lru import Lru
@@ -23,6 +23,7 @@ from vault.rules.limits import Overrides
 from vault.store import merchants
 from vault.store.merchants import Presented
 
+_HOW_TO_SEND: Final[LiteralString] = "Send the API key as `Authorization: Bearer cv_…`."
 _FRESH_SECONDS: Final = 2.0
 _CACHED_KEYS: Final = 10_000
 _CACHE_KEY_BYTES: Final = 32
@@ -83,7 +84,8 @@ class Authenticator:
         presented = await self._presented(authorization)
         if presented is None:
             anonymous = Origin(ActorKind.ANONYMOUS, address=address, request_id=request_id)
-            return Refused(Unauthenticated(), "unknown_key", "", anonymous)
+            detail = None if authorization else _HOW_TO_SEND
+            return Refused(Unauthenticated(detail), "unknown_key", "", anonymous)
         client = presented.client
         origin = Origin(ActorKind.CLIENT, client.id, address=address, request_id=request_id)
         refusal = _refusal(presented, scopes, address)

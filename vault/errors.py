@@ -29,7 +29,7 @@ Invariant: no status is chosen where an error is raised, and every code has a he
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, LiteralString
@@ -67,10 +67,14 @@ class FieldCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One refused field: where it is (RFC 6901 pointer made of field names of ours) and what is wrong with it."""
+    """One refused field: where it is (RFC 6901 pointer made of field names of ours) and what is wrong with it.
+
+    `meaning` says it to people where the code does not say enough.
+    """
 
     pointer: str
     code: FieldCode
+    meaning: str | None = field(default=None, compare=False)
 
 
 class VaultError(Exception):

@@ -100,7 +100,7 @@ class Mandates:
 
     async def _basis(self, caller: Caller, account: Account, card: StoredCard, request: MandateRequest) -> _Basis:
         if request.imported is not None:
-            return _imported(request.imported, card)
+            return _imported(request.imported)
         initial: Payment | Vaulting
         if request.vaulting_card_id is not None:
             pointer, initial = _VAULTING, await self._stored_by(caller, account, card, request)
@@ -201,8 +201,6 @@ def _limits(request: MandateRequest, card: StoredCard) -> Limits:
     return Limits(cap, start, until, request.minimum_interval_days)
 
 
-def _imported(imported: ImportedField, card: StoredCard) -> _Basis:
-    if imported.authenticated_at > card.read_at:
-        raise RequestInvalid(errors=[FieldProblem("/imported/authenticatedAt", FieldCode.INVALID_VALUE)])
+def _imported(imported: ImportedField) -> _Basis:
     evidence = Evidence(EvidenceKind.IMPORTED, imported.authenticated_at)
     return _Basis(evidence, imported.network_transaction_id, None)

@@ -38,6 +38,7 @@ from vault.errors import (
     UnsupportedMediaType,
     VaultError,
 )
+from vault.field_meanings import FIELD_MEANINGS
 from vault.ids import Prefix, new_id
 from vault.logs import get_logger
 
@@ -59,6 +60,15 @@ _BY_STATUS: Final[Mapping[int, type[VaultError]]] = {
         UnsupportedMediaType,
         RequestInvalid,
     )
+}
+_TYPES: Final[Mapping[str, str]] = {
+    "string": "text",
+    "int": "a whole number",
+    "bool": "true or false",
+    "list": "an array",
+    "dict": "an object",
+    "model": "an object",
+    "model_attributes": "an object",
 }
 _LONGEST_INDEX: Final = 100_000
 _FIELD_CODES: Final = frozenset(FieldCode)
@@ -137,7 +147,7 @@ def render(error: VaultError, request_id: str) -> Response:
         "title": error.title,
         "status": error.status,
         "code": error.code,
-        "detail": error.detail or error.title,
+        "detail": error.detail or _about(error) or error.title,
         "instance": INSTANCE_PREFIX + request_id,
         "requestId": request_id,
         "retryable": error.retryable,
@@ -195,7 +205,8 @@ def _names(schema: object) -> Iterator[str]:
 def _of_validation(error: RequestValidationError, names: frozenset[str]) -> RequestInvalid:
     """Make a 422 of a validation error; a field code that is a refusal of its own becomes the code of the whole."""
     found = dict.fromkeys(
-        FieldProblem(_pointer(fault["loc"], fault["type"], names), _code(fault["type"])) for fault in error.errors()
+        FieldProblem(_pointer(fault["loc"], fault["type"], names), _code(fault["type"]), _meaning(fault["type"]))
+        for fault in error.errors()
     )
     own = {refusal.code: refusal for refusal in error_classes(RequestInvalid)}
     kind = next((own[field.code] for field in found if field.code in own), RequestInvalid)
@@ -218,6 +229,19 @@ def _code(kind: str) -> FieldCode:
     if kind.endswith(("_type", "_parsing")):
         return FieldCode.INVALID_TYPE
     return _CODE_OF_TYPE.get(kind, FieldCode.INVALID_VALUE)
+
+
+def _meaning(kind: str) -> str | None:
+    wanted = _TYPES.get(kind.removesuffix("_type").removesuffix("_parsing"))
+    return wanted and f"{wanted} is expected"
+
+
+def _about(error: VaultError) -> str | None:
+    """Say to people what is wrong with the first field, where the error itself says no more than that."""
+    if error.code != RequestInvalid.code or not error.errors:
+        return None
+    first = error.errors[0]
+    return f"{first.pointer or 'The body'}: {first.meaning or FIELD_MEANINGS[first.code]}"
 
 
 def _allowed_methods(scope: Scope) -> list[str]:

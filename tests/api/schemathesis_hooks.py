@@ -31,7 +31,9 @@ FOR_THE_GATEWAY = {
     "vaultingRequestId", "paymentRedirectUrl", "env", "merchantRegion", "is3DSAuthentication",
     "enableAuthenticationUpgrade", "mpiData", "extraVerification",
 }  # fmt: skip
-DEPENDENT = {"/imported/authenticatedAt", "/mpiData/dsTransactionId", "/paymentSessionExpiryTime", "/validUntil"}
+DEPENDENT = {
+    "/consent/acceptedAt", "/imported/authenticatedAt", "/mpiData/dsTransactionId", "/paymentSessionExpiryTime", "/validUntil",
+}  # fmt: skip
 _numbers = itertools.count()
 _accepted: set[str] = set()
 

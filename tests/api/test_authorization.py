@@ -102,7 +102,9 @@ OPEN = {
     ("GET", "/readyz"): "says yes or no to each part",
     ("GET", "/openapi.json"): "the public contract",
     ("GET", "/docs"): "the public contract for people, outside production",
-    ("GET", "/docs/oauth2-redirect"): "part of the framework's page",
+    ("GET", "/docs/start.js"): "part of that page",
+    ("GET", "/docs/swagger-ui.css"): "part of that page",
+    ("GET", "/docs/swagger-ui-bundle.js"): "part of that page",
     ("POST", "/v1/gateway/notifications/{merchantId}"): "authenticated by the gateway's signature",
 }
 
@@ -268,6 +270,14 @@ async def test_a_revoked_key_stops_working_within_two_seconds(
         await onboarding.revoke_client(client_id)
     await asyncio.sleep(2.0)
     problem(await _call(vault, "GET", "/v1/payments", None, headers), 401, "unauthenticated")
+
+
+async def test_who_sends_no_key_is_told_how(vault: Installation) -> None:
+    nothing, wrong = [
+        await vault.api.get("/v1/payments", headers=each) for each in ({"Authorization": ""}, _bearer("x"))
+    ]
+    assert "Bearer" in problem(nothing, 401, "unauthenticated")["detail"]
+    assert "Bearer" not in problem(wrong, 401, "unauthenticated")["detail"]
 
 
 async def test_a_key_of_an_address_range_works_from_there(vault: Installation, onboarded_url: str) -> None:

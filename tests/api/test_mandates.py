@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -234,12 +235,12 @@ async def test_an_imported_agreement_keeps_its_date(vault: Installation) -> None
     )
 
 
-async def test_nothing_can_have_been_authenticated_tomorrow(vault: Installation) -> None:
-    body = consent(
-        cardId=(await stored(vault))["cardId"], imported=IMPORTED | {"authenticatedAt": "2099-01-01T00:00:00Z"}
-    )
-    document = problem(await vault.api.post("/v1/mandates", json=body), 422, "request_invalid")
-    assert document["errors"] == [{"pointer": "/imported/authenticatedAt", "code": "invalid_value"}]
+async def test_nothing_can_have_been_authenticated_or_agreed_to_tomorrow(vault: Installation) -> None:
+    card_id, tomorrow = (await stored(vault))["cardId"], (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for member, given, moment in (("imported", IMPORTED, "authenticatedAt"), ("consent", CONSENT, "acceptedAt")):
+        body = consent(cardId=card_id, imported=IMPORTED) | {member: given | {moment: tomorrow}}
+        document = problem(await vault.api.post("/v1/mandates", json=body), 422, "request_invalid")
+        assert document["errors"] == [{"pointer": f"/{member}/{moment}", "code": "invalid_value"}]
 
 
 @pytest.mark.parametrize(

@@ -93,15 +93,3 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
         node: Any = document
         for step in reference.removeprefix("#/").split("/"):
             node = node[step]
-
-
-def test_the_docs_page_is_for_development_only() -> None:
-    production = settings_for(
-        Path("/nowhere"),
-        "postgresql://nobody@127.0.0.1/none",
-        environment="production",
-        gateway_url="https://gateway.example",
-        public_url="https://vault.example",
-    )
-    assert create_app(production).docs_url is None
-    assert create_app(settings_for(Path("/nowhere"), "postgresql://nobody@127.0.0.1/none")).docs_url == "/docs"

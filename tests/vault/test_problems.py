@@ -11,6 +11,7 @@ from starlette.routing import Route
 from tests.vault.web import CANARY, DASHED, GROUPED, Answer, call, captured, layered
 from vault import problems
 from vault.errors import FieldCode, FieldProblem, InvalidJson, NotFound, RequestInvalid, VaultError
+from vault.field_meanings import FIELD_MEANINGS
 from vault.ids import Prefix, is_id
 from vault.problems import error_classes, field_names, render
 from vault.strict_json import StrictRoute
@@ -159,7 +160,8 @@ def test_every_heading_says_status_retry_when_and_what_to_do(code: str) -> None:
 
 
 def test_every_field_code_is_explained_and_no_other() -> None:
-    assert sorted(re.findall(r"^\| `(\w+)` \|", DOCUMENT, re.MULTILINE)) == sorted(FieldCode)
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", DOCUMENT, re.MULTILINE)) == FIELD_MEANINGS
+    assert set(FIELD_MEANINGS) == set(FieldCode)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +255,22 @@ async def test_a_refused_field_is_named_by_our_names_and_nothing_submitted(
 
     assert errors(answer) == expected
     assert answer.json["code"] == "request_invalid"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ("{}", "/card: the field is required"),
+        ('{"card":1}', "/card: an object is expected"),
+        ('{"card":{"cardNo":1}}', "/card/cardNo: text is expected"),
+        ('{"card":{"cardNo":"%s"},"count":"one"}', "/count: a whole number is expected"),
+        ('{"card":{"cardNo":"%s"},"goods":"none"}', "/goods: an array is expected"),
+        ('{"card":{"cardNo":"%s"},"x":1}', f"The body: {FIELD_MEANINGS[FieldCode.UNKNOWN_FIELD]}"),
+        ('{"x":1}', "/card: the field is required"),
+    ],
+)
+async def test_the_first_refused_field_is_explained(body: str, detail: str) -> None:
+    assert (await ordered(body.replace("%s", CANARY))).json["detail"] == detail
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from vault.wire.fields import (
     IpAddress,
     Metadata,
     MethodRegion,
-    Moment,
+    PastMoment,
     Reference,
     Text64,
     Wire,
@@ -64,7 +64,7 @@ class ConsentField(Wire):
     """What the buyer agreed to; the text itself is not kept, only its hash."""
 
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
-    accepted_at: Moment
+    accepted_at: PastMoment
     client_ip: IpAddress
 
 

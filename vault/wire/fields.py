@@ -6,7 +6,7 @@ for card numbers; secrets become sealed types while they are parsed; no refusal 
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, TypeVar
 
@@ -213,11 +213,23 @@ def _moment(value: object) -> object:
     return moment
 
 
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+def _past(moment: datetime) -> datetime:
+    if moment > datetime.now(UTC) + _CLOCKS_DIFFER:
+        raise refusal("invalid_value")
+    return moment
+
+
 def _date_time(example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "format": "date-time", "examples": [example]})
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), _date_time("2026-01-31T12:00:00+01:00")]
+PastMoment = Annotated[
+    datetime, BeforeValidator(_moment), AfterValidator(_past), _date_time("2026-01-31T12:00:00+01:00")
+]
 LaterMoment = Annotated[datetime, BeforeValidator(_moment), _date_time("2036-12-31T23:59:59Z")]
 
 

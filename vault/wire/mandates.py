@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from vault.mandate import RecurringType
 from vault.wire.authentication import ExtraVerificationField
 from vault.wire.cards import ConsentField
-from vault.wire.fields import NUMBER, Code, LaterMoment, Moment, Reference, Wire, refusal
+from vault.wire.fields import NUMBER, Code, LaterMoment, Moment, PastMoment, Reference, Wire, refusal
 from vault.wire.orders import AmountField
 from vault.wire.requests import PaymentRequest
 
@@ -30,7 +30,7 @@ class ImportedField(Wire):
     """An agreement that was authenticated elsewhere: the network's id of that authorisation, and when it was."""
 
     network_transaction_id: Code
-    authenticated_at: Moment
+    authenticated_at: PastMoment
 
 
 class MandateRequest(Wire):
