@@ -7,7 +7,7 @@ UV     ?= uv
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test softhsm soak bench check fmt lint type arch serve dev lock clean
+.PHONY: help demo test programs soak ha bench check fmt lint type arch serve dev lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,19 +28,23 @@ dev: $(STAMP) ## Start the playground: database, sandbox, server, worker, one me
 serve: $(STAMP) ## Start the API server (settings from CARDVAULT_*)
 	$(BIN)/cardvault serve $(ARGS)
 
-test: $(STAMP) softhsm ## Run all tests with 100 % branch coverage of keys/ and vault/
+test: $(STAMP) programs ## Run all tests with 100 % branch coverage of keys/ and vault/
 	NOT_MEASURED=$$(command -v softhsm2-util >/dev/null || echo keys/seals/pkcs11.py) \
 	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
 
-# A PKCS#11 token in software; where it can neither be found nor installed, the tests that need one are left out.
-softhsm:
-	@command -v softhsm2-util >/dev/null \
+# A PKCS#11 token in software, and a pooler; where one can neither be found nor installed, its tests are left out.
+programs:
+	@PATH=$$PATH:/usr/sbin; \
+	{ command -v softhsm2-util && command -v pgbouncer; } >/dev/null \
 	|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; } \
-	|| echo 'SoftHSM2 is not installed: the PKCS#11 seal is not tested (Debian: apt-get install softhsm2)'
+	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends softhsm2 pgbouncer >/dev/null; } \
+	|| echo 'SoftHSM2 or PgBouncer is not installed and not tested with (Debian: apt-get install softhsm2 pgbouncer)'
 
 soak: $(STAMP) ## Search for sequences that break payments, killing processes meanwhile (MINUTES=10)
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -n 0 $(ARGS) tests/faults/soak.py
+
+ha: $(STAMP) ## Payments while the database's leader changes, dies, hangs (Patroni, etcd), five minutes
+	$(BIN)/python -m tests.endurance.ha $(ARGS)
 
 bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
 	$(BIN)/python -m ops.bench $(ARGS)

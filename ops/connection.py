@@ -5,18 +5,29 @@ driver's text.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 import asyncpg
 
+from vault.db import normalise_url
+from vault.hosts import Hosts
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-_PATIENCE: Final = 5.0
 _RIGHT_TO_SET: Final = 16
+_REASONS: Final[Mapping[type[Exception], str]] = {
+    asyncpg.InvalidAuthorizationSpecificationError: "it refuses the login; check user and password",
+    asyncpg.InvalidCatalogNameError: "there is no database of that name; create it",
+    asyncpg.TooManyConnectionsError: "it has no connection left; raise max_connections or lower CARDVAULT_POOL_SIZE",
+    asyncpg.CannotConnectNowError: "it is starting up or shutting down; try again",
+    asyncpg.InternalClientError: "none of its hosts takes writes; see which of them should lead",
+}
+_NO_ANSWER: Final = "nothing answers there; check host and port, and whether PostgreSQL runs"
 
 
 async def connect(url: str) -> Connection:
     """Open a plain connection with the login of a URL, in its own role."""
-    return await asyncpg.connect(url, timeout=_PATIENCE)
+    return await Hosts(normalise_url(url)).connect()
 
 
 async def lock_refused(connection: Connection, statement: str) -> bool:
@@ -57,15 +68,7 @@ async def why_no_connection(url: str) -> str | None:
     """Say why no connection can be had under this login, or None."""
     try:
         connection = await connect(url)
-    except asyncpg.InvalidAuthorizationSpecificationError:
-        return "it refuses the login; check user and password"
-    except asyncpg.InvalidCatalogNameError:
-        return "there is no database of that name; create it"
-    except asyncpg.TooManyConnectionsError:
-        return "it has no connection left; raise max_connections or lower CARDVAULT_POOL_SIZE"
-    except asyncpg.CannotConnectNowError:
-        return "it is starting up or shutting down; try again"
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError):
-        return "nothing answers there; check host and port, and whether PostgreSQL runs"
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError) as error:
+        return next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), _NO_ANSWER)
     await connection.close()
     return None

@@ -5,7 +5,6 @@ SQL state and a constraint, never a parameter or a driver's message, both of whi
 (tests-worth-having T-38).
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from copy import copy
@@ -16,11 +15,15 @@ import asyncpg
 import orjson
 
 from vault.errors import DatabaseUnavailable
-from vault.pool import Driver, Pool, PoolClosed
+from vault.hosts import Driver, Hosts
+from vault.pool import Pool, PoolClosed
 
 _SCHEME: Final = "postgresql://"
 _UNAVAILABLE_CLASSES: Final = ("08", "25", "40", "53", "55", "57", "58")
-_CONNECT_SECONDS: Final = 5.0
+# A server that stands still, or is gone with its host, ends no statement by itself: then this side gives up.
+_STATEMENT_SECONDS: Final = 15
+_ANSWER_SECONDS: Final = _STATEMENT_SECONDS + 1
+_BEGIN: Final = "begin"
 _JSONB_VERSION: Final = b"\x01"  # what PostgreSQL writes before the text of a binary jsonb
 
 
@@ -82,6 +85,28 @@ class Session:
         return await self._driver.fetchval(statement, *values)
 
 
+class _Brought(Session):
+    """Statements behind a pooler, where none knows what was set before: each brings that along."""
+
+    __slots__ = ("_opening",)
+
+    def __init__(self, driver: Driver, opening: str) -> None:
+        super().__init__(driver)
+        self._opening = opening
+
+    async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        async with _begun(self._driver, self._opening):
+            return await super().rows(statement, *values)
+
+    async def row(self, statement: str, *values: Any) -> asyncpg.Record | None:
+        async with _begun(self._driver, self._opening):
+            return await super().row(statement, *values)
+
+    async def value(self, statement: str, *values: Any) -> Any:
+        async with _begun(self._driver, self._opening):
+            return await super().value(statement, *values)
+
+
 class Transaction(Session):
     """Statements that take effect together, when the block that opened the transaction ends without an error."""
 
@@ -97,10 +122,11 @@ class _Borrowing:
     Written out because it is on every path; a generator with `asynccontextmanager` costs several times as much.
     """
 
-    __slots__ = ("_pool", "driver")
+    __slots__ = ("_opening", "_pool", "driver")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, opening: str | None) -> None:
         self._pool = pool
+        self._opening = opening
         self.driver: Driver
 
     async def __aenter__(self) -> Session:
@@ -108,13 +134,15 @@ class _Borrowing:
             self.driver = await self._pool.take()
         except _DRIVER_FAILURES:
             raise DatabaseUnavailable from None
-        return Session(self.driver)
+        return Session(self.driver) if self._opening is None else _Brought(self.driver, self._opening)
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        # Of a statement that was cancelled nobody knows what it left behind.
-        self._pool.give_back(self.driver, spoilt=error is not None and not isinstance(error, Exception))
+        # Of a statement that was given up nobody knows what it left behind.
+        self._pool.give_back(self.driver, spoilt=_is_given_up(error))
+        if isinstance(error, TimeoutError):
+            self._pool.forget()
         if isinstance(error, _DRIVER_FAILURES):
             raise _translated(error) from None
 
@@ -123,16 +151,19 @@ class Database:
     """A pool of connections in one role; see `design.md` section 2 for what runs on it."""
 
     def __init__(self, url: str, *, role: str | None, pool_size: int = 10, pool_timeout: float = 10.0) -> None:
-        self._url = normalise_url(url)
+        self._hosts = Hosts(normalise_url(url))
         self._settings = {
-            "application_name": "cardvault",
-            "statement_timeout": "15000",
+            "statement_timeout": f"{_STATEMENT_SECONDS}s",
             # Without it the locks of a process that stands still, or of a host that is gone, are held for ever.
-            "idle_in_transaction_session_timeout": "5000",
+            "idle_in_transaction_session_timeout": "5s",
             "jit": "off",
         }
         if role:
             self._settings["role"] = role
+        self._opening = _BEGIN
+        if self._hosts.pooled:
+            brought = (f"; set local {name} = '{value}'" for name, value in self._settings.items())
+            self._opening = _BEGIN + "".join(brought)
         self._pool = Pool(self._connect, size=pool_size, patience=pool_timeout)
         self._first: First | None = None
 
@@ -142,13 +173,13 @@ class Database:
 
     def session(self) -> _Borrowing:
         """Give a connection whose statements commit one by one; raises `StatementFailed` or `DatabaseUnavailable`."""
-        return _Borrowing(self._pool)
+        return _Borrowing(self._pool, self._opening if self._hosts.pooled else None)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open a transaction that commits when the block ends; an error, also one of the caller's, rolls it back."""
         borrowed = self.session()
-        async with borrowed, borrowed.driver.transaction():
+        async with borrowed, _begun(borrowed.driver, self._opening):
             transaction = Transaction(borrowed.driver)
             if self._first is not None:
                 await self._first(transaction)
@@ -162,15 +193,34 @@ class Database:
         return same
 
     async def _connect(self) -> Driver:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            driver = await asyncpg.connect(self._url, server_settings=self._settings)
-            with ExitStack() as undoing:
-                undoing.callback(driver.terminate)
-                await driver.set_type_codec(
-                    "jsonb", schema="pg_catalog", encoder=_jsonb_bytes, decoder=_jsonb_value, format="binary"
-                )
-                undoing.pop_all()
+        settings = {"application_name": "cardvault"} | ({} if self._hosts.pooled else self._settings)
+        driver = await self._hosts.connect(server_settings=settings, command_timeout=_ANSWER_SECONDS)
+        with ExitStack() as undoing:
+            undoing.callback(driver.terminate)
+            await driver.set_type_codec(
+                "jsonb", schema="pg_catalog", encoder=_jsonb_bytes, decoder=_jsonb_value, format="binary"
+            )
+            undoing.pop_all()
         return driver
+
+
+@asynccontextmanager
+async def _begun(driver: Driver, opening: str) -> AsyncIterator[None]:
+    """Begin a transaction; commit it when the block ends, roll it back on an error."""
+    await driver.execute(opening)
+    try:
+        yield
+    except BaseException as error:
+        # A connection that was given up is closed, which ends the transaction too; asking there could take for ever.
+        if not _is_given_up(error):
+            await driver.execute("rollback")
+        raise
+    await driver.execute("commit")
+
+
+def _is_given_up(error: BaseException | None) -> bool:
+    """Tell whether somebody stopped waiting for a statement that may still run."""
+    return isinstance(error, TimeoutError) or (error is not None and not isinstance(error, Exception))
 
 
 def _jsonb_bytes(text: str) -> bytes:

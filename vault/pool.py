@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+from vault.hosts import Driver
+
 Place: TypeAlias = "Driver | None"
 
 _CLOSING_SECONDS: Final = 5.0
@@ -63,6 +64,12 @@ class Pool:
             task.add_done_callback(self._discarding.discard)
         else:
             self._vacate(driver)
+
+    def forget(self) -> None:
+        """Drop what is not in use: somebody found that the server does not answer, and may do so for ever."""
+        for driver in self._free:
+            if driver is not None:
+                driver.terminate()
 
     async def close(self) -> None:
         """Close every connection, waiting a while for those that are in use; late ones are closed when they come."""

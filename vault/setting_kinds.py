@@ -29,19 +29,19 @@ def refusal(mend: LiteralString) -> PydanticCustomError:
 
 
 def _split(text: str) -> SplitResult:
-    """Take a URL apart; one that cannot be is refused without repeating it."""
+    """Take a URL apart, also one with several hosts; one that cannot be is refused without repeating it."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise refusal("holds characters that a URL cannot have")
     try:
         parts = urlsplit(text)
-        _ = parts.port
+        _ = [urlsplit(f"//{host}").port for host in parts.netloc.rpartition("@")[2].split(",")]
     except ValueError:
         raise refusal("is not a URL") from None
     return parts
 
 
 def database_url(url: SecretStr) -> SecretStr:
-    """Check a PostgreSQL URL and give it with the plain `postgresql` scheme."""
+    """Check a PostgreSQL URL, of one host or several, and give it with the plain `postgresql` scheme."""
     text = url.get_secret_value()
     parts = _split(text)
     if parts.scheme not in {"postgresql", "postgresql+asyncpg"}:
@@ -54,7 +54,7 @@ def database_url(url: SecretStr) -> SecretStr:
 def web_url(url: str) -> str:
     """Check an http or https URL and give it without a slash at its end."""
     parts = _split(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "," in parts.netloc:
         raise refusal("has to be a full URL such as https://host.example")
     if parts.username is not None or parts.query or parts.fragment:
         raise refusal("must not hold a user, a query or a fragment")

@@ -153,6 +153,8 @@ class Settings(BaseSettings):
             yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
 
     def _complaints_about_addresses(self) -> Iterator[tuple[str, str]]:
+        if self.admin_database_url and "pgbouncer=true" in self.admin_database_url.get_secret_value():
+            yield "admin_database_url", "has to lead to PostgreSQL itself, without pgbouncer=true"
         plain_gateway = self.gateway_url.startswith("http:")
         if plain_gateway and self.in_production:
             yield "gateway_url", "has to be https in production"

@@ -2,11 +2,13 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 
-from vault import migrations
+from vault import db, migrations
 from vault.db import Database, StatementFailed, normalise_url
 from vault.errors import DatabaseUnavailable
+from vault.roles import APP
 
 pytestmark = pytest.mark.anyio
 
@@ -164,3 +166,52 @@ async def test_a_connection_that_cannot_be_set_up_is_not_kept_open(monkeypatch: 
             pass
     await database.close()
     assert len(ended) == 1
+
+
+async def test_who_does_not_answer_is_left_with_all_connections_to_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stands still ends no statement, and the next connection leads to the same one."""
+    monkeypatch.setattr(db, "_ANSWER_SECONDS", 0.2)
+    database = Database(database_url, role=None, pool_size=2)
+    try:
+        async with database.session() as one, database.session() as other:
+            before = {await each.value("select pg_backend_pid()") for each in (one, other)}
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction() as transaction:
+                await transaction.rows("select pg_sleep(600)")
+        async with database.session() as one, database.session() as other:
+            assert not before & {await each.value("select pg_backend_pid()") for each in (one, other)}
+    finally:
+        await database.close()
+
+
+_SETTINGS = "select array[current_user, current_setting('statement_timeout')]"
+
+
+async def test_behind_a_pooler_each_statement_brings_its_role_and_limits(database_url: str) -> None:
+    database = Database(f"{database_url}?pgbouncer=true", role=APP, pool_size=1)
+    try:
+        async with database.session() as session:
+            brought = await session.value(_SETTINGS)
+            assert brought == [APP, "15s"]
+            assert [row[0] for row in await session.rows(_SETTINGS)] == [brought]
+            assert await session.row(_SETTINGS) == (brought,)
+            left = await session._driver.fetchval(_SETTINGS)
+        async with database.transaction() as transaction:
+            assert await transaction.value(_SETTINGS) == brought
+        assert left == ["postgres", "0"]
+    finally:
+        await database.close()
+
+
+async def test_behind_a_pooler_a_refused_statement_leaves_no_transaction(database_url: str) -> None:
+    database = Database(f"{database_url}?pgbouncer=true", role=None, pool_size=1)
+    try:
+        async with database.session() as session:
+            before = await session.value("select pg_backend_pid()")
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await session.rows("select 1 / 0")
+            assert await session.value("select pg_backend_pid()") == before
+    finally:
+        await database.close()

@@ -33,6 +33,9 @@ def complaint(**changes: str) -> str:
         ("database_url", "postgresql://vault:hunter2@db.example"),
         ("database_url", "postgresql://vault:hunter2@db.example:port/vault"),
         ("database_url", "postgresql://[hunter2/vault"),
+        ("database_url", "postgresql://vault:hunter2@db.example:5432,db.example:port/vault"),
+        ("admin_database_url", "postgresql://vault:hunter2@db.example/vault?pgbouncer=true"),
+        ("public_url", "https://vault.example,hunter2"),
         ("admin_database_url", "hunter2"),
         ("environment", "hunter2"),
         ("gateway_url", "ftp://hunter2"),
@@ -221,6 +224,11 @@ def test_both_spellings_of_a_database_url_come_out_the_same() -> None:
     assert load_settings(BASE).database_url == expected
     plain = BASE["CARDVAULT_DATABASE_URL"].replace("+asyncpg", "")
     assert load_settings({**BASE, "CARDVAULT_DATABASE_URL": plain}).database_url == expected
+
+
+def test_a_database_url_may_name_several_hosts() -> None:
+    url = "postgresql://vault:pw@one.example:5432,two.example/vault?sslmode=require"
+    assert load_settings({**BASE, "CARDVAULT_DATABASE_URL": url}).database_url.get_secret_value() == url
 
 
 def test_a_database_url_may_name_its_hosts_in_the_query() -> None:

@@ -1,16 +1,15 @@
 """Alembic's entry: connects, takes the advisory lock, runs the revisions in one transaction."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
-import asyncpg
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from vault.every_table import metadata
+from vault.hosts import Hosts
 from vault.schema import SCHEMA
 
 _LOCK = 0x63617264  # "card": any constant that nothing else in this database locks
@@ -38,7 +37,7 @@ def _run(connection: Connection) -> None:
 async def _online() -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=partial(asyncpg.connect, context.config.attributes["url"]),
+        async_creator=Hosts(context.config.attributes["url"]).connect,
         poolclass=NullPool,
         hide_parameters=True,
     )

@@ -1,0 +1,148 @@
+"""An installation of several processes that faults are done to: two servers, a worker and the gateway simulator.
+
+It refuses to know which database there is and what is done to it. Invariants: whatever was started ends with the site;
+a process that is started again finds everything at the same addresses.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from ops.embedded_folder import temporary_place
+from ops.local_http import Call, call, is_up
+from ops.playground_folder import Folder, Record, remembered_ports
+from ops.playground_setup import RUNTIME_LOGIN, onboard, prepare_database
+from ops.process import Process
+from ops.sandbox.signing import keep_private_key, write_public_key
+from vault.settings import PREFIX, load_settings
+
+HOST = "127.0.0.1"
+DATABASE = "cardvault"
+PATIENCE = 120.0
+SERVERS = ("server-1", "server-2")
+WORKER, GATEWAY = "worker", "gateway"
+# Time is compressed, so that what is open ends soon.
+_PACE = {
+    "SENDER_DEADLINE": "8",
+    "GATEWAY_TIMEOUT": "6",
+    "REQUEST_DEADLINE": "20",
+    "NOT_SENT_GRACE": "2",
+    "INQUIRY_FIRST": "0.5",
+    "INQUIRY_MAX": "2",
+    "AUDIT_CHECKPOINT_INTERVAL": "1",
+    "RETRY_GUARD": "off",
+    "LIMITS": "off",
+}
+
+
+@dataclass(slots=True)
+class Site:
+    """A running installation; `processes` by name, `urls` of those that take requests."""
+
+    folder: Folder
+    superuser: str
+    record: Record
+    urls: dict[str, str]
+    processes: dict[str, Process] = field(default_factory=dict)
+
+    @property
+    def servers(self) -> list[str]:
+        """Where payments and cards are sent to."""
+        return [self.urls[name] for name in SERVERS]
+
+    def start(self, name: str) -> None:
+        """Start a process again, at its old address."""
+        self.processes[name].start()
+
+    def pids(self) -> dict[str, int]:
+        """Give the processes that run."""
+        return {name: each.pid for name, each in self.processes.items() if each.running}
+
+    def is_ready(self, name: str) -> bool:
+        """Tell whether a server would take requests."""
+        return is_up(self.urls[name], "/readyz")
+
+
+def new_folder(stack: ExitStack, name: str) -> Folder:
+    """Make a folder that goes with the site, and that PostgreSQL's account may enter."""
+    root = Path(tempfile.mkdtemp(prefix=f"cardvault-{name}-", dir=temporary_place()))
+    root.chmod(0o711)
+    stack.callback(shutil.rmtree, root, ignore_errors=True)
+    folder = Folder(root.resolve())
+    folder.prepare()
+    return folder
+
+
+def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str], *, servers_at: str | None = None) -> Site:
+    """Set the installation up and start it; `at` puts a login before the database's address.
+
+    Servers and worker go to `servers_at` instead, where that is given: `{login}` stands there for the login.
+    """
+    ports = remembered_ports(folder.root / "vault-ports.json", (*SERVERS, GATEWAY))
+    urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
+    superuser = at("")
+    password = quote(asyncio.run(prepare_database(superuser)), safe="")
+    login = f"{RUNTIME_LOGIN}:{password}"
+    site = Site(folder, superuser, Record("", "", ""), urls)
+    stack.callback(_stop, site)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    key_file = folder.sandbox / "gateway.pem"
+    arguments = ["sandbox", "--port", str(ports[GATEWAY]), "--gateway-key-file", str(key_file)]
+    _add(site, GATEWAY, [*arguments, "--state-directory", str(folder.sandbox)], environ)
+    await_that(lambda: is_up(urls[GATEWAY], "/_sandbox/health"))
+    variables = {f"{PREFIX}{name}": value for name, value in _settings(folder, urls, at(login)).items()}
+    gateway_key = write_public_key(keep_private_key(key_file).public_key())
+    operators = load_settings(variables | {f"{PREFIX}ADMIN_DATABASE_URL": superuser})
+    site.record = asyncio.run(onboard(operators, folder, gateway_key))
+    public_key = write_public_key(keep_private_key(folder.merchant_key).public_key())
+    merchant = {"clientId": site.record.gateway_client_id, "publicKey": public_key}
+    call(urls[GATEWAY], Call("POST", "/_sandbox/clients", merchant))
+    if servers_at:
+        variables[f"{PREFIX}DATABASE_URL"] = servers_at.format(login=login)
+    for name in SERVERS:
+        _add(site, name, ["serve", "--port", str(ports[name])], environ | variables)
+    _add(site, WORKER, ["worker"], environ | variables)
+    for name in SERVERS:
+        await_that(lambda name=name: site.is_ready(name))  # type: ignore[misc]  # mypy does not infer the default
+    return site
+
+
+def await_that(holds: Callable[[], bool], *, seconds: float = PATIENCE) -> None:
+    """Wait until something holds; raises `TimeoutError`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
+
+
+def _settings(folder: Folder, urls: dict[str, str], database: str) -> dict[str, str]:
+    return {
+        "ENVIRONMENT": "development",
+        "DATABASE_URL": database,
+        "SEAL": f"local:{folder.keystore}",
+        "SEAL_PASSPHRASE_FILE": str(folder.passphrase),
+        "APPROVAL_POLICY_FILE": str(folder.approval_policy),
+        "GATEWAY_URL": urls[GATEWAY],
+        "PUBLIC_URL": urls[SERVERS[0]],
+        **_PACE,
+    }
+
+
+def _add(site: Site, name: str, arguments: list[str], environ: dict[str, str]) -> None:
+    site.processes[name] = Process(name, arguments, environ, site.folder.logs / f"{name}.log")
+    site.processes[name].start()
+
+
+def _stop(site: Site) -> None:
+    for process in site.processes.values():
+        process.ask_to_stop()
+    for process in site.processes.values():
+        process.stop()
