@@ -95,15 +95,15 @@ class _Brought(Session):
         self._opening = opening
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        async with _begun(self._driver, self._opening):
+        async with _Begun(self._driver, self._opening):
             return await super().rows(statement, *values)
 
     async def row(self, statement: str, *values: Any) -> asyncpg.Record | None:
-        async with _begun(self._driver, self._opening):
+        async with _Begun(self._driver, self._opening):
             return await super().row(statement, *values)
 
     async def value(self, statement: str, *values: Any) -> Any:
-        async with _begun(self._driver, self._opening):
+        async with _Begun(self._driver, self._opening):
             return await super().value(statement, *values)
 
 
@@ -179,7 +179,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open a transaction that commits when the block ends; an error, also one of the caller's, rolls it back."""
         borrowed = self.session()
-        async with borrowed, _begun(borrowed.driver, self._opening):
+        async with borrowed, _Begun(borrowed.driver, self._opening):
             transaction = Transaction(borrowed.driver)
             if self._first is not None:
                 await self._first(transaction)
@@ -204,18 +204,26 @@ class Database:
         return driver
 
 
-@asynccontextmanager
-async def _begun(driver: Driver, opening: str) -> AsyncIterator[None]:
-    """Begin a transaction; commit it when the block ends, roll it back on an error."""
-    await driver.execute(opening)
-    try:
-        yield
-    except BaseException as error:
+class _Begun:
+    """A transaction on a connection: committed when the block ends, rolled back on an error."""
+
+    __slots__ = ("_driver", "_opening")
+
+    def __init__(self, driver: Driver, opening: str) -> None:
+        self._driver = driver
+        self._opening = opening
+
+    async def __aenter__(self) -> None:
+        await self._driver.execute(self._opening)
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._driver.execute("commit")
         # A connection that was given up is closed, which ends the transaction too; asking there could take for ever.
-        if not _is_given_up(error):
-            await driver.execute("rollback")
-        raise
-    await driver.execute("commit")
+        elif not _is_given_up(error):
+            await self._driver.execute("rollback")
 
 
 def _is_given_up(error: BaseException | None) -> bool:

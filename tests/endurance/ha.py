@@ -28,7 +28,7 @@ def main() -> int:
     if lacking := missing():
         say(f"not run: {', '.join(lacking)} missing (Debian: apt-get install postgresql patroni etcd-server)")
         return 2
-    with stoppable(), ExitStack() as stack:
+    with ExitStack() as stack:
         folder = new_folder(stack, "ha")
         cluster = stack.enter_context(Patroni(folder.root / "cluster"))
         site = open_site(stack, folder, cluster.url)
@@ -41,7 +41,6 @@ def main() -> int:
             f"{name} was not the same process all the time" for name in before if site.pids()[name] != before[name]
         ]
         return conclude(verdict, load.told, restarted)
-    return 1
 
 
 async def _run(cluster: Patroni, load: Load) -> None:
@@ -95,4 +94,5 @@ def _follower_stood_still(cluster: Patroni) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with stoppable():
+        sys.exit(main())

@@ -93,6 +93,6 @@ async def _compare(
 async def _without_event(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
     """Count cards and payments whose creation the audit log does not tell of."""
     entries = [orjson.loads(row["entry"]) for row in await connection.fetch("select entry from vault.audit_leaf")]
-    told = {name for entry in entries for name in entry["objects"]}
+    told = {name for entry in entries for name in entry["event"]["objects"]}
     made = await connection.fetch("select id from vault.card union all select id from vault.payment")
     return sum(row["id"] not in told for row in made)

@@ -173,7 +173,7 @@ async def test_who_does_not_answer_is_left_with_all_connections_to_it(
 ) -> None:
     """A server that stands still ends no statement, and the next connection leads to the same one."""
     monkeypatch.setattr(db, "_ANSWER_SECONDS", 0.2)
-    database = Database(database_url, role=None, pool_size=2)
+    database = Database(database_url, role=None, pool_size=3)
     try:
         async with database.session() as one, database.session() as other:
             before = {await each.value("select pg_backend_pid()") for each in (one, other)}
@@ -196,7 +196,9 @@ async def test_behind_a_pooler_each_statement_brings_its_role_and_limits(databas
             brought = await session.value(_SETTINGS)
             assert brought == [APP, "15s"]
             assert [row[0] for row in await session.rows(_SETTINGS)] == [brought]
-            assert await session.row(_SETTINGS) == (brought,)
+            row = await session.row(_SETTINGS)
+            assert row is not None
+            assert row[0] == brought
             left = await session._driver.fetchval(_SETTINGS)
         async with database.transaction() as transaction:
             assert await transaction.value(_SETTINGS) == brought

@@ -10,7 +10,8 @@ import pytest
 
 from tests.database import Cluster
 from tests.faults.waiting import until
-from vault.pool import Driver, Pool, PoolClosed
+from vault.hosts import Driver
+from vault.pool import Pool, PoolClosed
 
 pytestmark = pytest.mark.anyio
 
