@@ -108,7 +108,7 @@ async def test_a_database_connection_that_is_lost_inside_transaction_2_leaves_th
     ("step", "wanted", "last"),
     [
         (Step.BEFORE_WRITING, every(_QUIET), b"payment.created"),
-        (Step.BEFORE_COMMIT, every(_QUIET, STORING), b"COMMIT"),
+        (Step.BEFORE_COMMIT, every(_QUIET, STORING), b"commit\0"),
         (Step.BEFORE_COMMIT, every(("NO_NOTIFICATION",), NOT_STORING), b"payment.changed"),
     ],
     ids=["transaction 1", "transaction 2", "the statement instead of transaction 2"],
