@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _LONGEST: Final = 32 * 1024
 _EVIDENCE: Final = 16 * 1024
 
@@ -29,7 +29,7 @@ class Queued:
 
 def encode(queued: Queued) -> bytes:
     """Give the octets of the leaf; `{"at":…,"event":…}`, or `{"at":…,"unreadable":…}` for what is no event."""
-    at = f'{{"at":"{queued.occurred_at.astimezone(UTC).strftime(_TIME)}",'.encode()
+    at = f'{{"at":"{queued.occurred_at.astimezone(UTC).strftime(TIME)}",'.encode()
     if _is_event(queued):
         return at + b'"event":' + queued.body + b"}"
     return at + b'"unreadable":"' + base64.b64encode(queued.body[:_EVIDENCE]) + b'"}'
