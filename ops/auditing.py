@@ -6,22 +6,21 @@ folder appears complete or not at all.
 """
 
 import asyncio
-import hashlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from keys.keyring import Purpose
 from keys.signing import Signer
+from ops.audit_bundle import Making, State, refuse_occupied, unfinished
 from ops.operating import operator_origin
 from ops.refusal import Refused
 from vault import custody
 from vault.audit.events import Event, EventType
+from vault.audit.merkle import Range
 from vault.audit.note import NoteInvalid, NoteKey
 from vault.auditing import exporting
 from vault.auditing.exporting import Basis, Bound, NothingToExport, Part
@@ -36,6 +35,13 @@ from vault.store.audit_sinks import Lag
 _PATIENCE: Final = 15.0
 _LOOK: Final = 0.25
 
+# Is told after each entry how many of how many are written.
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+def _unseen(_done: int, _total: int) -> None:
+    """Show nobody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -44,6 +50,14 @@ class Wanted:
     since: Bound
     until: Bound
     merchant_id: str | None
+    format: str = "jsonl"
+
+    @property
+    def said(self) -> dict[str, int | str | None]:
+        """Give it as it is written down."""
+        bounds = {"from": self.since, "to": self.until}
+        plain = {name: each.isoformat() if isinstance(each, datetime) else each for name, each in bounds.items()}
+        return {**plain, "merchant": self.merchant_id, "format": self.format}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +141,34 @@ async def log_key(settings: Settings) -> str:
     return str((await newest(settings))[1])
 
 
-async def export(settings: Settings, wanted: Wanted, folder: Path) -> Exported:
-    """Write what is wanted into a folder that must not exist, or be empty; raises `Refused`."""
-    _refuse_occupied(folder)
+async def export(settings: Settings, wanted: Wanted, folder: Path, progress: Progress = _unseen) -> Exported:
+    """Write what is wanted into a folder that must not exist, or be empty; raises `Refused`.
+
+    What an earlier run of the same export has left unfinished is gone on with, against the checkpoint that it had.
+    """
+    refuse_occupied(folder)
     async with auditors_desk(settings) as desk, desk.database.session() as session:
         event_id = await audit.append(session, _event(wanted))
-        complete = await _signed_up_to(session, desk.signer, event_id)
-        against = await _basis(session, desk.signer)
-        with _whole(folder) as making:
-            record = await _write(session, desk.signer, against, wanted, making)
+        state = unfinished(folder, wanted.said)
+        complete = state is not None or await _signed_up_to(session, desk.signer, event_id)
+        try:
+            against = await _taken_up(session, desk.signer, state) if state else await _basis(session, desk.signer)
+            if state is None:
+                places = await exporting.selected(session, against, wanted.since, wanted.until)
+                state = State(wanted.said, against.epoch, against.note, *places, places.start)
+            with Making(folder, state, against.checkpoint.origin) as making:
+                await _write(session, against, making, progress)
+                record = await _prove(session, desk.signer, against, making)
+        except NothingToExport as error:
+            raise Refused(str(error)) from None
+        except StoredTreeBroken:
+            raise Refused("hashes of the log are missing in the database: look at the alarms") from None
     return Exported({"folder": str(folder), **record}, complete)
 
 
-def _refuse_occupied(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refused(f"{folder} is there already: name a folder that does not exist yet")
-
-
 def _event(wanted: Wanted) -> Event:
-    bounds = {"from": wanted.since, "to": wanted.until}
-    details = {name: each.isoformat() if isinstance(each, datetime) else each for name, each in bounds.items()}
     objects = (wanted.merchant_id,) if wanted.merchant_id else ()
+    details = {name: each for name, each in wanted.said.items() if name != "merchant"}
     return Event(EventType.AUDIT_EXPORTED, operator_origin(), INSTALLATION, objects, details=details)
 
 
@@ -165,6 +186,15 @@ async def _signed_up_to(session: Session, signer: Signer, event_id: str) -> bool
     return False
 
 
+async def _taken_up(session: Session, signer: Signer, state: State) -> Basis:
+    """Give the checkpoint that an unfinished export was begun against."""
+    log = (await _basis(session, signer)).checkpoint.origin
+    try:
+        return Basis.of(state.epoch, state.note, NoteKey(log, signer.public))
+    except NoteInvalid:
+        raise Refused("the unfinished export is of another log: delete its folder") from None
+
+
 async def _basis(session: Session, signer: Signer) -> Basis:
     try:
         return await exporting.basis(session, signer)
@@ -174,54 +204,24 @@ async def _basis(session: Session, signer: Signer) -> Basis:
         raise Refused("the newest checkpoint is not signed by this installation's key: look at the alarms") from None
 
 
-async def _write(session: Session, signer: Signer, against: Basis, wanted: Wanted, folder: Path) -> dict[str, Any]:
-    try:
-        places = await exporting.selected(session, against, wanted.since, wanted.until)
-        part = Part(places, wanted.merchant_id)
-        disclosed = await _write_lines(session, against, part, folder)
-        (folder / "checkpoint").write_text(against.note)
-        digests = {name: _digest(folder / name) for name in ("checkpoint", "entries.jsonl", "hashes.bin")}
-        text = await exporting.manifest(session, against, part, disclosed, digests)
-    except NothingToExport as error:
-        raise Refused(str(error)) from None
-    except StoredTreeBroken:
-        raise Refused("hashes of the log are missing in the database: look at the alarms") from None
-    (folder / "manifest.json").write_text(text)
-    (folder / "manifest.sig").write_text(exporting.signature(text, against, signer))
-    key = NoteKey(against.checkpoint.origin, signer.public)
-    (folder / "vkey").write_text(f"{key}\n")
-    return {"from": places.start, "to": places.end, "size": against.size, "entries": disclosed, "key": str(key)}
+async def _write(session: Session, against: Basis, making: Making, progress: Progress) -> None:
+    """Write what is not on the disk yet, a batch in memory at a time."""
+    state = making.state
+    part = Part(Range(state.place, state.end), state.asked["merchant"])
+    async for line in exporting.lines(session, against, part):
+        making.add(line)
+        progress(line.place + 1 - state.start, state.end - state.start)
+    making.save()
 
 
-async def _write_lines(session: Session, against: Basis, part: Part, folder: Path) -> int:
-    """Write entries and hashes, a batch in memory at a time; gives how many entries are disclosed."""
-    disclosed = 0
-    with (folder / "entries.jsonl").open("wb") as entries, (folder / "hashes.bin").open("wb") as hashes:
-        async for line in exporting.lines(session, against, part):
-            entries.write(line.octets)
-            hashes.write(line.hash)
-            disclosed += line.octets != exporting.WITHHELD
-    return disclosed
-
-
-def _digest(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "octets": path.stat().st_size}
-
-
-class _whole:  # noqa: N801 - used as a statement
-    """Give a private folder beside the wanted one, which takes its place when everything went well."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
-
-    def __enter__(self) -> Path:
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._making = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}.", dir=self._folder.parent))
-        return self._making
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._making.replace(self._folder)
-        else:
-            shutil.rmtree(self._making)
+async def _prove(session: Session, signer: Signer, against: Basis, making: Making) -> dict[str, Any]:
+    """Add checkpoint, signed manifest and key, and let the folder take its place."""
+    state, key = making.state, NoteKey(against.checkpoint.origin, signer.public)
+    part = Part(Range(state.start, state.end), state.asked["merchant"])
+    making.put("checkpoint", against.note)
+    text = await exporting.manifest(session, against, part, state.disclosed, making.digests("checkpoint"))
+    making.put("manifest.json", text)
+    making.put("manifest.sig", exporting.signature(text, against, signer))
+    making.put("vkey", f"{key}\n")
+    making.complete()
+    return {"from": state.start, "to": state.end, "size": against.size, "entries": state.disclosed, "key": str(key)}

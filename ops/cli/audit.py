@@ -48,7 +48,13 @@ def catalogue() -> None:
 @click.option("--from", "since", metavar="WHEN", help="A place in the log, or a moment as 2026-01-31T00:00:00Z.")
 @click.option("--to", "until", metavar="WHEN", help="Likewise; what is there itself is not exported.")
 @click.option("--merchant", "merchant_id", metavar="ID", help="Only this merchant's entries; of others the hashes.")
-@click.option("--format", type=click.Choice(["jsonl"]), default="jsonl", show_default=True, help="Of the entries.")
+@click.option(
+    "--format",
+    type=click.Choice(["jsonl", "csv", "ocsf"]),
+    default="jsonl",
+    show_default=True,
+    help="csv and ocsf come beside jsonl.",
+)
 @click.option(
     "--output",
     "-o",
@@ -63,13 +69,16 @@ def export(since: str | None, until: str | None, merchant_id: str | None, folder
     """Write entries with their proof and a signed manifest into a new folder; without a range, all of them.
 
     The export is itself an event of the log. What was committed before it is in it, once a worker has signed that far.
+    One that was killed goes on when it is asked for again.
     """
     from ops.auditing import Wanted, bound
     from ops.auditing import export as write
+    from ops.cli.progress_view import counted
     from ops.operating import command_settings
 
-    wanted = Wanted(bound(since), bound(until), merchant_id)
-    exported = asyncio.run(write(command_settings(), wanted, folder))
+    wanted = Wanted(bound(since), bound(until), merchant_id, rest["format"])
+    with counted("audit export") as progress:
+        exported = asyncio.run(write(command_settings(), wanted, folder, progress))
     show_record(exported.record, as_json=rest["as_json"])
     if not exported.complete:
         remark("The newest events are not signed yet and not in it: is a worker running?")

@@ -13,6 +13,7 @@ import click
 
 Draw = Callable[[int, int, float, float | None], None]
 _LINE_SECONDS: Final = 2.0
+_DRAWN_SECONDS: Final = 0.1
 
 
 @contextmanager
@@ -23,6 +24,24 @@ def drawn(what: str) -> Iterator[Draw]:
             yield draw
     else:
         yield _lines(what)
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that draws how much is done of what total; the pace is measured here, ten times a second."""
+    began = drawn_at = time.monotonic()
+    with drawn(what) as draw:
+
+        def count(done: int, total: int) -> None:
+            nonlocal drawn_at
+            now = time.monotonic()
+            if done < total and now - drawn_at < _DRAWN_SECONDS:
+                return
+            drawn_at = now
+            rate = done / max(now - began, _DRAWN_SECONDS)
+            draw(done, total, rate, (total - done) / rate)
+
+        yield count
 
 
 def _lines(what: str) -> Draw:

@@ -9,7 +9,7 @@ import base64
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import orjson
 
@@ -37,6 +37,11 @@ class Basis:
     note: str
     checkpoint: Checkpoint
 
+    @classmethod
+    def of(cls, epoch: int, note: str, key: NoteKey) -> Self:
+        """Take a checkpoint that the log's key has signed; raises `NoteInvalid`."""
+        return cls(epoch, note, verified_checkpoint(note.encode(), key))
+
     @property
     def size(self) -> int:
         """How many entries it stands for."""
@@ -53,10 +58,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the export, and the hash of the leaf in its place."""
+    """A line of the export: its place, the hash of the leaf there, and whether the entry is disclosed."""
 
+    place: int
     octets: bytes
     hash: bytes
+    disclosed: bool
 
 
 async def basis(session: Session, signer: Signer) -> Basis:
@@ -65,7 +72,7 @@ async def basis(session: Session, signer: Signer) -> Basis:
     note = await audit_log.newest_checkpoint(session, head.epoch) if head else None
     if head is None or note is None:
         raise NothingToExport("nothing is signed yet: a worker has to run")
-    return Basis(head.epoch, note, verified_checkpoint(note.encode(), NoteKey(head.origin, signer.public)))
+    return Basis.of(head.epoch, note, NoteKey(head.origin, signer.public))
 
 
 async def selected(session: Session, against: Basis, since: Bound, until: Bound) -> Range:
@@ -97,7 +104,7 @@ async def lines(session: Session, against: Basis, part: Part) -> AsyncIterator[L
     """Give a line for each place: the entry as it was hashed, or `null` for another merchant's."""
     async for leaf in audit_log.leaves(session, against.epoch, *part.places):
         own = part.merchant_id is None or leaf.merchant_id == part.merchant_id
-        yield Line(leaf.entry + b"\n" if own else WITHHELD, leaf.hash)
+        yield Line(leaf.place, leaf.entry + b"\n" if own else WITHHELD, leaf.hash, own)
 
 
 async def manifest(
