@@ -8,12 +8,15 @@ files), 2 invalid, 3 valid but stale. Source: audit-log.md 3.10 I, docs/audit-lo
 import argparse
 import base64
 import binascii
+import csv
 import hashlib
+import html
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +28,14 @@ SCHEMA = "cardvault.audit-export/1"
 EVENT_SCHEMA = "cardvault.audit/1"
 HASH, KEY_ID, CHECKPOINT_LINES = 32, 4, 3
 TOLERANCE = timedelta(minutes=15)  # by which an entry's time may lie before that of an earlier entry
+MOST_UNWELL = 500  # of what failed or was denied, in a report
+WITHHELD = b"null\n"  # another merchant's entry
 MANIFEST_FIELDS = {
     *("schema", "origin", "epoch", "size", "root", "from", "to", "merchant", "disclosed", "before", "after", "files"),
 }
+PROVEN = {"checkpoint", "entries.jsonl", "hashes.bin"}
+VIEWS = {"entries.csv", "entries.ocsf.jsonl"}  # readings of the entries, each row with the entry itself
+UNPROVEN = {"manifest.json", "manifest.sig", "vkey"}  # what signs, its signature, and a convenience
 
 
 class Unusable(Exception):
@@ -150,8 +158,12 @@ def read_manifest(folder: Path, key: PinnedKey) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(text)
     if set(manifest) != MANIFEST_FIELDS or manifest["schema"] != SCHEMA or manifest["origin"] != key.name:
         raise Invalid("manifest.json: it is not of this log, or of a version that this file does not know")
+    if manifest["files"].keys() - VIEWS != PROVEN:
+        raise Invalid("manifest.json: it does not list the files of an export")
+    for unknown in sorted({each.name for each in folder.iterdir()} - manifest["files"].keys() - UNPROVEN):
+        raise Invalid(f"{unknown}: it does not belong to the export")
     for name, file in manifest["files"].items():
-        with (folder / Path(name).name).open("rb") as opened:
+        with (folder / name).open("rb") as opened:
             if name != "entries.jsonl" and hashlib.file_digest(opened, "sha256").hexdigest() != file["sha256"]:
                 raise Invalid(f"{name}: it is not the file that was exported")
     return manifest
@@ -187,31 +199,82 @@ def check_roots(roots: dict[int, bytes], start: int, heads: Sequence[Head]) -> N
         good = head.size if head.size in roots else good
 
 
-def check_entries(folder: Path, manifest: dict[str, Any], hashes: Sequence[bytes]) -> tuple[int, datetime | None]:
+@dataclass
+class Tally:
+    """What entries that were checked add up to; `shown` to people who would rather look."""
+
+    shown: bool = False
+    disclosed: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    types: Counter[str] = field(default_factory=Counter)
+    days: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    unwell: list[tuple[str, ...]] = field(default_factory=list)
+
+    def count(self, place: int, at: datetime, event: Mapping[str, Any]) -> None:
+        """Take an entry in; refuses one that lies too far before an earlier one."""
+        if self.newest is not None and at < self.newest - TOLERANCE:
+            raise Invalid(f"entry {place}: its time lies before that of earlier entries")
+        self.disclosed += 1
+        self.oldest, self.newest = min(at, self.oldest or at), max(at, self.newest or at)
+        if self.shown:
+            self.show(place, at, event)
+
+    def show(self, place: int, at: datetime, event: Mapping[str, Any]) -> None:
+        """Take in what a report tells of an entry."""
+        actor, outcome = event.get("actor", {}), str(event.get("outcome"))
+        self.types[str(event.get("type"))] += 1
+        self.days[f"{at:%Y-%m-%d}"] += 1
+        self.outcomes[outcome] += 1
+        if outcome != "success" and len(self.unwell) < MOST_UNWELL:
+            said = (event.get("type"), outcome, event.get("reason"), actor.get("id") or actor.get("kind"))
+            where = str(actor.get("address", ""))
+            self.unwell.append((str(place), f"{at:%Y-%m-%d %H:%M:%S}", *map(str, said), where))
+
+
+def view_rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Give for each row of a reading its place and the entry that it repeats."""
+    with path.open(newline="", encoding="utf-8") as file:
+        if path.suffix == ".csv":
+            yield from ((int(row[0]), row[-1].encode()) for number, row in enumerate(csv.reader(file)) if number)
+        else:
+            rows = map(json.loads, file)
+            yield from ((row["metadata"]["sequence"], row["raw_data"].encode()) for row in rows)
+
+
+def check_entries(folder: Path, manifest: dict[str, Any], hashes: Sequence[bytes], tally: Tally) -> None:
     """Refuse an entry that was changed, removed, inserted, moved, doubled or set back in time, and name the first."""
-    place, disclosed, newest = manifest["from"], 0, None
+    place, merchant = manifest["from"], manifest["merchant"]
     seen: dict[str, int] = {}
+    views = {name: view_rows(folder / name) for name in manifest["files"].keys() & VIEWS}
     with (folder / "entries.jsonl").open("rb") as file:
         for line in file:
-            index = place - manifest["from"]
-            if index >= len(hashes):
-                raise Invalid(f"entry {place}: it was added behind the last one")
-            if line == b"null\n" and manifest["merchant"] is not None:
-                place += 1
-                continue
-            actual = hashlib.sha256(b"\x00" + line.removesuffix(b"\n")).digest()
-            if actual != hashes[index] or not line.endswith(b"\n"):
-                missing = actual in hashes[index + 1 : index + 2]
-                raise Invalid(f"entry {place}: " + ("it is missing" if missing else "it is not what was logged there"))
-            at = check_event(json.loads(line), manifest["merchant"], seen, place)
-            if newest is not None and at < newest - TOLERANCE:
-                raise Invalid(f"entry {place}: its time lies before that of earlier entries")
-            newest = max(at, newest or at)
-            disclosed += 1
+            if line != WITHHELD or merchant is None:
+                index = place - manifest["from"]
+                check_leaf(line, place, hashes[index : index + 2])
+                entry = json.loads(line)
+                at = check_event(entry, merchant, seen, place)
+                tally.count(place, at, entry["event"])
+                for name, rows in views.items():
+                    if next(rows, None) != (place, line[:-1]):
+                        raise Invalid(f"entry {place}: {name} says something else")
             place += 1
-    if place != manifest["to"] or disclosed != manifest["disclosed"]:
+    if place != manifest["to"] or tally.disclosed != manifest["disclosed"]:
         raise Invalid(f"entry {place}: it is missing, or withheld although it belongs to the merchant")
-    return disclosed, newest
+    for name, rows in views.items():
+        if next(rows, None) is not None:
+            raise Invalid(f"{name}: it has more rows than there are entries")
+
+
+def check_leaf(line: bytes, place: int, hashes: Sequence[bytes]) -> None:
+    """Refuse a line that is not what was logged in its place; `hashes` are that of the place and the one behind."""
+    if not hashes:
+        raise Invalid(f"entry {place}: it was added behind the last one")
+    actual = hashlib.sha256(b"\x00" + line.removesuffix(b"\n")).digest()
+    if actual != hashes[0] or not line.endswith(b"\n"):
+        missing = actual in hashes[1:]
+        raise Invalid(f"entry {place}: " + ("it is missing" if missing else "it is not what was logged there"))
 
 
 def check_event(entry: dict[str, Any], merchant: str | None, seen: dict[str, int], place: int) -> datetime:
@@ -241,8 +304,18 @@ def anchored(path: Path | None, key: PinnedKey) -> Iterator[Head]:
             yield kept(json.loads(line)["note"].encode(), key)
 
 
-def check(options: argparse.Namespace) -> tuple[int, str]:
-    """Check everything; gives the exit code and what to say. Raises `Invalid` and `Unusable`."""
+@dataclass(frozen=True)
+class Verdict:
+    """The exit code and what to say; of an export that was checked to the end, also what it is."""
+
+    code: int
+    said: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+
+def check(options: argparse.Namespace) -> Verdict:
+    """Check everything; raises `Invalid` and `Unusable`."""
     key = PinnedKey.read(options.key)
     manifest = read_manifest(options.folder, key)
     head = Head.read((options.folder / "checkpoint").read_bytes(), key)
@@ -254,16 +327,105 @@ def check(options: argparse.Namespace) -> tuple[int, str]:
     earlier = [*anchored(options.anchor, key), *([previous] if previous else [])]
     roots = roots_of(manifest, hashes, {each.size for each in earlier})
     check_roots(roots, manifest["from"], [*earlier, head])
-    disclosed, newest = check_entries(options.folder, manifest, hashes)
-    said = f"valid: {disclosed} entries at places {manifest['from']} to {manifest['to'] - 1} of {head.size}"
+    tally = Tally(shown=options.html is not None)
+    check_entries(options.folder, manifest, hashes, tally)
     if previous and previous.size < head.size and previous.size not in roots:
         raise Unusable(f"the previous checkpoint has size {previous.size}: export a range that begins at or before it")
+    said = f"valid: {tally.disclosed} entries at places {manifest['from']} to {manifest['to'] - 1} of {head.size}"
+    stale = staleness(options, head, previous, tally)
+    facts = facts_of(options, manifest, sum(each.size in roots for each in earlier), tally)
+    return Verdict(3 if stale else 0, f"{said}; stale: {stale}" if stale else said, facts, tally)
+
+
+def staleness(options: argparse.Namespace, head: Head, previous: Head | None, tally: Tally) -> str:
+    """Say why an export is not the newest that there could be, if so."""
     if previous and previous.size > head.size:
-        return 3, f"{said}; stale: the previous checkpoint has size {previous.size}"
-    age = (datetime.now(UTC) - newest).total_seconds() if newest else 0.0
-    if options.max_age is not None and age > options.max_age:
-        return 3, f"{said}; stale: the newest entry is {age:.0f} s old"
-    return 0, said
+        return f"the previous checkpoint has size {previous.size}"
+    age = (datetime.now(UTC) - tally.newest).total_seconds() if tally.newest else 0.0
+    return f"the newest entry is {age:.0f} s old" if options.max_age is not None and age > options.max_age else ""
+
+
+def facts_of(options: argparse.Namespace, manifest: dict[str, Any], agreeing: int, tally: Tally) -> dict[str, str]:
+    """Name what was checked, for a report."""
+    span = f"{tally.oldest:%Y-%m-%d %H:%M:%S} to {tally.newest:%Y-%m-%d %H:%M:%S} UTC" if tally.oldest else "none"
+    return {
+        "Log": manifest["origin"],
+        "Verification key": options.key,
+        "Places": f"{manifest['from']} to {manifest['to'] - 1}, of {manifest['size']} in the log",
+        "Entries shown": f"{tally.disclosed}; of the others the hashes",
+        "Merchant": manifest["merchant"] or "all, and the installation",
+        "First and last": span,
+        "Root hash of the log": manifest["root"],
+        "Checkpoints from elsewhere that agree": str(agreeing),
+        **{name: f"SHA-256 {file['sha256']}" for name, file in sorted(manifest["files"].items())},
+    }
+
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;max-width:62rem;margin:2rem auto;padding:0 1rem}
+header{border-left:.6rem solid;padding:.2rem 1.2rem;background:#f6f7f9}h1{margin:.3rem 0}h2{margin:2rem 0 .5rem}
+.c0{border-color:#1a7f37}.c0 h1{color:#1a7f37}.c1,.c3{border-color:#9a6700}.c1 h1,.c3 h1{color:#9a6700}
+.c2{border-color:#c4161c}.c2 h1{color:#c4161c}table{border-collapse:collapse;width:100%}
+td,th{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #d9dde3;vertical-align:top;overflow-wrap:anywhere}
+.n{text-align:right;font-variant-numeric:tabular-nums;width:6rem}.b{width:45%}
+i{display:block;height:.9rem;margin:.25rem 0;background:#4969b8;print-color-adjust:exact}
+@media print{body{margin:0;max-width:none;font-size:11px}tr{break-inside:avoid}h2{break-after:avoid}}
+"""
+MEANINGS = {
+    0: ("Valid", "Every entry is what the log has signed, in its place: none is missing, added, changed or moved."),
+    1: (
+        "It cannot be told",
+        "Something that is needed is missing or cannot be used. The export may be right or wrong.",
+    ),
+    2: ("Invalid", "This is not what the log has signed. None of it can be relied on, so none of it is shown here."),
+    3: ("Valid, and stale", "Every entry is what the log has signed, but there is, or should be, a newer export."),
+}
+
+
+def page(verdict: Verdict) -> str:
+    """Give a report for people: one file of HTML without a script, and with nothing from anywhere else."""
+    tally, (title, meaning) = verdict.tally, MEANINGS[verdict.code]
+    parts = [
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit log: {title}</title>',
+        f'<style>{STYLE}</style></head><body><header class="c{verdict.code}"><h1>{title}</h1>',
+        f"<p><b>{html.escape(verdict.said)}</b></p><p>{meaning}</p></header>",
+    ]
+    if verdict.facts:
+        parts.append(table("What was checked", verdict.facts.items()))
+        parts.append(bars("Outcomes", tally.outcomes.most_common()))
+        parts.append(bars("Events", tally.types.most_common()))
+        parts.append(bars("Days", sorted(tally.days.items())))
+        headings = ("Place", "Time (UTC)", "Event", "Outcome", "Reason", "Who", "From where")
+        parts.append(table(f"What failed or was denied, at most {MOST_UNWELL}", tally.unwell, headings))
+    return "".join([*parts, f"<p>Checked at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC.</p></body></html>\n"])
+
+
+def table(title: str, rows: Iterable[Sequence[str]], headings: Sequence[str] = ()) -> str:
+    """Give rows of texts as a table; an empty one is left out."""
+    lines = ["".join(f"<td>{html.escape(each)}</td>" for each in row) for row in rows]
+    first = "".join(f"<th>{each}</th>" for each in headings)
+    body = "".join(f"<tr>{line}</tr>" for line in (first, *lines) if line)
+    return f"<h2>{title}</h2><table>{body}</table>" if lines else ""
+
+
+def bars(title: str, counted: Sequence[tuple[str, int]]) -> str:
+    """Give counts as a table with a bar for each."""
+    most = max((count for _, count in counted), default=1)
+    cell = '<tr><td>{}</td><td class="n">{}</td><td class="b"><i style="width:{:.1f}%"></i></td></tr>'
+    rows = (cell.format(html.escape(name), count, 100 * count / most) for name, count in counted)
+    return f"<h2>{title}</h2><table>{''.join(rows)}</table>"
+
+
+def judged(options: argparse.Namespace) -> Verdict:
+    """Check everything, and say what is wrong where something is."""
+    try:
+        return check(options)
+    except (Unusable, OSError) as error:
+        return Verdict(1, f"unusable: {error}")
+    except Invalid as wrong:
+        return Verdict(2, f"INVALID: {wrong}")
+    except (ValueError, LookupError, TypeError, AttributeError, csv.Error):
+        return Verdict(2, "INVALID: a file is not of the format of exports")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -277,18 +439,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--previous", type=Path, metavar="FILE", help="a checkpoint that you have kept")
     parser.add_argument("--anchor", type=Path, metavar="FILE", help="the file of CARDVAULT_AUDIT_ANCHOR")
     parser.add_argument("--max-age", type=float, metavar="SECONDS", help="the newest entry may be so old")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="where to write a report for people")
     try:
-        code, said = check(parser.parse_args(arguments))
+        options = parser.parse_args(arguments)
     except SystemExit as stopped:
         return 1 if stopped.code else 0
-    except (Unusable, OSError) as error:
-        code, said = 1, f"unusable: {error}"
-    except Invalid as wrong:
-        code, said = 2, f"INVALID: {wrong}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        code, said = 2, "INVALID: a file is not of the format of exports"
-    (sys.stdout if code in {0, 3} else sys.stderr).write(said + "\n")
-    return code
+    verdict = judged(options)
+    try:
+        if options.html:
+            options.html.write_text(page(verdict), encoding="utf-8")
+    except OSError as error:
+        verdict = Verdict(1, f"unusable: the report cannot be written: {error}")
+    (sys.stdout if verdict.code in {0, 3} else sys.stderr).write(verdict.said + "\n")
+    return verdict.code
 
 
 if __name__ == "__main__":

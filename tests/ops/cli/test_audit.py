@@ -196,7 +196,10 @@ def test_an_export_is_an_event_and_says_when_it_is_not_complete(office: Office, 
 
     async def look(log: Log) -> None:
         (event, *_) = (await log.sql.events("audit.exported"))[::-1]
-        assert (event["objects"], event["details"]) == (["m"], {"from": 2, "to": "2030-01-01T00:00:00+00:00"})
+        assert (event["objects"], event["details"]) == (
+            ["m"],
+            {"format": "jsonl", "from": 2, "to": "2030-01-01T00:00:00+00:00"},
+        )
 
     office.with_log(look)
 
