@@ -7,6 +7,7 @@ from collections import defaultdict
 from tests.architecture.source import Place, Sources, keyword, last_name, names_in
 
 MODULE_LINES = 300
+ALONE = {"ops/verify_audit.py": 499}  # what auditors are given is one file
 FUNCTION_LINES = 40
 REPEATED_LINES = 6
 TINY_LINES = 10
@@ -42,7 +43,7 @@ def without_docstring(sources: Sources) -> list[str]:
 def long_modules(sources: Sources) -> list[str]:
     """A migration, once released, is never touched again, so its length is nobody's burden."""
     sizes = {path: len(lines) for path, lines in sources.lines.items() if not path.startswith(_SCRIPTS)}
-    return [f"{path} has {size} lines" for path, size in sizes.items() if size > MODULE_LINES]
+    return [f"{path} has {size} lines" for path, size in sizes.items() if size > ALONE.get(path, MODULE_LINES)]
 
 
 def long_functions(sources: Sources) -> list[str]:

@@ -174,7 +174,7 @@ def test_an_export_that_was_killed_goes_on_and_is_the_same(
     office: Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """EXP-4."""
-    environ = dict(os.environ) | office.desk.env
+    environ = {**os.environ, **office.desk.env}
     command = [sys.executable, "-c", KILLED, str(tmp_path / "x")]
     died = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=False)
     assert (died.returncode, (tmp_path / "x").exists()) == (-signal.SIGKILL, False), died.stderr
