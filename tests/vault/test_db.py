@@ -186,6 +186,22 @@ async def test_who_does_not_answer_is_left_with_all_connections_to_it(
         await database.close()
 
 
+async def test_rows_are_looked_up_by_an_index_however_small_their_table_was(database_url: str) -> None:
+    """A plan is kept while its table grows."""
+    root = await asyncpg.connect(database_url, ssl=False)
+    database = Database(database_url, role=APP, pool_size=1)
+    try:
+        for table in ("payment", "payment_inquiry", "card", "card_attempt", "event"):
+            await root.execute(f"analyze vault.{table}")
+            async with database.session() as session:
+                plan = await session.rows(f"explain select from vault.{table} where merchant_id = 'mer_a'")
+            assert "Index" in str(plan)
+            assert "Seq Scan" not in str(plan)
+    finally:
+        await database.close()
+        await root.close()
+
+
 _SETTINGS = "select array[current_user, current_setting('statement_timeout')]"
 
 
