@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from vault.errors import FieldCode, VaultError
+from vault.openapi_webhooks import describe_events
 from vault.problems import MEDIA_TYPE, error_classes
 from vault.routes.access import Access
 from vault.rules.declines import Retry
@@ -64,6 +65,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         components.get("schemas", {}).pop(unused, None)
     components.setdefault("schemas", {})["Problem"] = _problem_schema()
+    describe_events(document)
     components["responses"] = {
         "Problem": {
             "description": "The request was refused or failed; `code` says why.",

@@ -7,12 +7,14 @@ import asyncpg
 import pytest
 
 from tests.api.money import ask_cancel, captured, refunded
-from tests.api.receiver import settled, told
-from tests.api.shop import BUYER, Sql, of_tenant, paid, payment, problem, stored
-from tests.api.subscriptions import authenticated, consent, recorded
+from tests.api.receiver import endpoint, settled, told
+from tests.api.shop import BUYER, Sql, of_tenant, paid, paid_on_file, payment, problem, stored
+from tests.api.subscriptions import authenticated, charged, consent, recorded, subscribed
 from tests.api.vaultings import attempt, keep
-from tests.canary import SECOND_VISA_CANARY
+from tests.canary import SECOND_VISA_CANARY, VISA_CANARY
 from tests.installation import Installation
+from vault.routes.event_views import TOLD
+from vault.webhook import WebhookType
 
 pytestmark = pytest.mark.anyio
 
@@ -62,6 +64,55 @@ async def test_a_cards_life_is_told_with_the_number_masked_and_without_the_buyer
         "isDefault": False,
     }
     assert await sql.value("select count(*) from vault.event where data::text like '%' || $1 || '%'", BUYER) == 0
+
+
+RARE = """
+    insert into vault.audit_pending (event_id, merchant_id, body) values ('e', '', '');
+    update vault.card set status = 'DISABLED';
+    update vault.card set status = 'ACTIVE';
+    update vault.card set is_default = true;
+    update vault.card set expired_at = now(), updated_at = now();
+    update vault.payment set status = 'UNKNOWN';
+    update vault.payment set capture_status = 'EXPIRED';
+    update vault.movement set status = 'PENDING';
+    update vault.movement set status = 'FAIL'
+"""
+
+
+async def test_every_kind_of_event_holds_what_is_described(vault: Installation, sql: Sql) -> None:
+    """What the database writes, compared with the table behind OpenAPI's webhooks; rare changes are made by hand."""
+    await authenticated(vault)
+    await ask_cancel(vault, await paid(vault, payment()))
+    await refunded(vault, await captured(vault))
+    declined, refused = payment(), keep(buyer="other")
+    await vault.arm(declined["paymentRequestId"], "DECLINE:DO_NOT_HONOR")
+    await paid(vault, declined)
+    await vault.arm(refused["vaultingRequestId"], "DECLINE:INVALID_CVV")
+    await attempt(vault, refused)
+    card = await stored(vault)
+    await recorded(vault, consent(cardId=card["cardId"]))
+    place = await endpoint(vault, "http://127.0.0.1:9/")
+    await vault.api.post(f"/v1/webhook-endpoints/{place['endpointId']}/test")
+    async with sql.connection.transaction():
+        await sql.connection.execute(RARE)
+    await vault.api.delete(f"/v1/cards/{card['cardId']}")
+    events = await told(vault, limit=100)
+    for each in events:
+        TOLD[WebhookType(each["type"])].data.model_validate(each["data"], by_name=False)
+    assert set(TOLD) ^ {each["type"] for each in events} == set() == set(TOLD) ^ set(WebhookType)
+
+
+async def test_the_event_of_a_payment_shows_the_card_masked_stored_or_not(vault: Installation) -> None:
+    mandate = await subscribed(vault)
+    views = [await charged(vault, mandate), await paid_on_file(vault, mandate["cardId"]), await paid(vault, payment())]
+    for view in views:
+        [event] = await told(vault, objectId=view["paymentId"])
+        assert event["data"]["maskedCardNo"] == "*" * 12 + VISA_CANARY[-4:]
+    typed_elsewhere = payment()
+    del typed_elsewhere["card"]
+    page = await paid(vault, typed_elsewhere)
+    [event] = await told(vault, objectId=page["paymentId"])
+    assert event["data"]["maskedCardNo"] is None
 
 
 async def test_a_change_that_is_undone_was_never_told(vault: Installation, onboarded_url: str) -> None:

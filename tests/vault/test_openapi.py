@@ -13,6 +13,7 @@ from vault.app import create_app, from_environment
 from vault.auth import Scope
 from vault.errors import VaultError
 from vault.problems import error_classes
+from vault.webhook import WebhookType
 
 OPEN = {"/healthz", "/readyz", "/v1/gateway/notifications/{merchantId}"}
 
@@ -93,3 +94,17 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
         node: Any = document
         for step in reference.removeprefix("#/").split("/"):
             node = node[step]
+
+
+def test_every_event_is_a_webhook_with_a_closed_type_of_data(document: dict[str, Any]) -> None:
+    assert set(document["webhooks"]) == set(WebhookType)
+    schemas = document["components"]["schemas"]
+    listed = [choice["$ref"] for choice in schemas["EventView"]["properties"]["data"]["anyOf"]]
+    for kind, item in document["webhooks"].items():
+        body = item["post"]["requestBody"]["content"]["application/json"]["schema"]
+        event = schemas[body["$ref"].rpartition("/")[2]]
+        assert event["properties"]["type"]["const"] == kind
+        assert event["properties"]["data"]["$ref"] in listed
+        data = schemas[event["properties"]["data"]["$ref"].rpartition("/")[2]]
+        assert data["additionalProperties"] is False
+        assert set(data["required"]) == set(data["properties"])

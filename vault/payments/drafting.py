@@ -73,6 +73,7 @@ class Drafter:
             secrets=await self._waiting(asked.caller.merchant_id, payment_id, request),
             choice=request.choice,
             channel=channel,
+            masked=card.card_no.masked if card is not None else None,
         )
 
     async def stored_card(
@@ -94,6 +95,7 @@ class Drafter:
             card_status=card.stored_status,
             mandate_id=mandate_id,
             choice=choice,
+            masked=card.face.masked,
         )
 
     async def _common(self, asked: Asked, request: PaymentRequest, payment_id: str) -> dict[str, Any]:

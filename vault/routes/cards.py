@@ -39,7 +39,7 @@ Cursor = Annotated[CursorText | None, Query()]
 async def store_card(
     request: Request, response: Response, body: CardRequest, caller: CardsWriter
 ) -> CardView | NewCardView:
-    """Store a card without a payment, in the vault or at the gateway."""
+    """Store a card without a payment, in the vault or at the gateway; the vault takes an expired one as `EXPIRED`."""
     services = services_of(request)
     await services.card_guard.admit(caller, shown_by(body.reference_buyer_id, body.env, body.card))
     view: CardView

@@ -105,7 +105,8 @@ class Draft:
     """A payment as it is written before the call.
 
     `sender_seconds` from now the sender must not send any more; `open_seconds` from now it has expired, unless
-    `expires_at` says something else; `prints` are the keyed hashes by which the charged number is known, `network` is
+    `expires_at` says something else; `masked` is the number as it may be shown, also of a card that is
+    not kept; `prints` are the keyed hashes by which the charged number is known, `network` is
     the one whose rules it follows, `expiry` the card's as `YYYY-MM`, as far as the vault knows it.
     """
 
@@ -138,6 +139,7 @@ class Draft:
     prints: tuple[Fingerprint, ...] = ()
     network: str | None = None
     expiry: str | None = None
+    masked: str | None = None
 
     @property
     def store_state(self) -> StoreState:
@@ -203,6 +205,7 @@ def _payment_row(draft: Draft) -> dict[str, Any]:
         "store_card": draft.store_card,
         "store_state": draft.store_state,
         **face_row(draft.face),
+        "masked": draft.masked,
         "digest": draft.digest,
         "digest_key_id": draft.digest_key_id,
         "capture_mode": draft.capture_mode,
