@@ -17,6 +17,10 @@ from ops.playground import Playground, PlaygroundOptions
 from ops.stopping import stoppable
 
 _TEND_SECONDS: Final = 0.2
+_FORGOTTEN: Final = (
+    "The gateway simulator keeps cards and payments in memory and has forgotten those of earlier starts: cards kept at "
+    "the gateway (GATEWAY, BOTH) have to be stored anew, cards of the VAULT can be paid with."
+)
 
 
 def run_dev(options: PlaygroundOptions, state_file: Path) -> None:
@@ -29,8 +33,11 @@ def run_dev(options: PlaygroundOptions, state_file: Path) -> None:
             state_file.parent.mkdir(parents=True, exist_ok=True)
             state_file.unlink(missing_ok=True)
             console.print(f"Starting the playground in {playground.folder.root}")
+            used_before = playground.used_before
             playground.start()
             playground.publish(state_file)
+            if used_before:
+                console.print(_FORGOTTEN)
             console.print(introduction(playground.state, state_file, terminal=console.is_terminal))
             _tend(playground, state_file)
         finally:

@@ -16,6 +16,7 @@ from typing import IO, Any, Final, Self
 from urllib.parse import quote
 
 from ops.embedded import EmbeddedPostgres, ServerOptions
+from ops.embedded_errors import FolderInUse
 from ops.embedded_folder import lock_folder
 from ops.local_http import Call, call, is_up
 from ops.playground_folder import Folder, Record, remembered_ports, write_state
@@ -96,10 +97,17 @@ class Playground:
         self.stop()
 
     def lock(self) -> None:
-        """Take the folder, so that what is in it belongs to this playground alone; raises `FolderInUse`."""
-        if self._lock is None:
-            self.folder.prepare()
+        """Take the folder, so that what is in it belongs to this playground alone; raises `Refused`."""
+        if self._lock is not None:
+            return
+        self.folder.prepare()
+        try:
             self._lock = lock_folder(self.folder.root)
+        except FolderInUse:
+            raise Refused(
+                f"a playground runs in {self.folder.root} already: stop it, or give this one a folder and a state file "
+                "of its own with --data and --state"
+            ) from None
 
     def start(self) -> None:
         """Start everything and return when all of it works; raises `Refused` or `EmbeddedError`."""
@@ -198,6 +206,11 @@ class Playground:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    @property
+    def used_before(self) -> bool:
+        """Tell whether an earlier start was set up in the folder; the gateway simulator has forgotten what it did."""
+        return self.folder.record.exists()
 
     @property
     def locked(self) -> bool:

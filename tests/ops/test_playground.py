@@ -146,7 +146,9 @@ def test_no_secret_is_in_a_command_line_and_no_operators_login_in_a_servers_envi
 
 def test_a_second_playground_is_refused_and_leaves_the_first_alone(dev: Dev) -> None:
     desk = Desk(dev.data, {})
-    assert "in use" in desk.refusal("dev", "--data", str(dev.data), "--state", str(dev.state_file))
+    said = desk.refusal("dev", "--data", str(dev.data), "--state", str(dev.state_file))
+    assert f"runs in {dev.data} already" in said
+    assert "--data" in said
     assert call(dev.state["baseUrl"], Call("GET", "/readyz")).status == 200
 
 
@@ -187,6 +189,7 @@ def test_it_starts_again_where_it_stopped_and_ends_without_a_trace(own_dev: Dev)
     assert below(own_dev.data) == []
 
     second = own_dev.up()
+    assert (own_dev.data.parent / "dev.log").read_text().count("unknown to the gateway simulator") == 1
     assert [second[name] for name in ("apiKey", "merchantId")] == [first[name] for name in ("apiKey", "merchantId")]
     assert own_dev.ask("POST", "/v1/cards", body).json["cardId"] == card["cardId"]
     assert own_dev.pay("again").json["paymentStatus"] == "SUCCESS"
