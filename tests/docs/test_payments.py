@@ -1,9 +1,8 @@
 """Every example of the guide to payments, run in its order against a playground, with the answers that it promises."""
 
-import json
 from pathlib import Path
 
-from tests.docs.guide import blocks, missing, outputs
+from tests.docs.guide import answers, blocks, missing, outputs
 
 BLOCKS = blocks("docs/payments.md")
 
@@ -13,5 +12,5 @@ def test_every_example_answers_what_the_guide_promises(playground: Path) -> None
     answered = [(block, text) for block, text in zip(BLOCKS, printed, strict=True) if block.promise is not None]
     assert len(answered) > 1
     for block, text in answered:
-        answer = json.loads(text.strip().splitlines()[-1])
+        answer = answers(text)[-1]
         assert missing(block.promise, answer) == [], f"{block.script}\n{answer}"
