@@ -189,7 +189,7 @@ def test_it_starts_again_where_it_stopped_and_ends_without_a_trace(own_dev: Dev)
     assert below(own_dev.data) == []
 
     second = own_dev.up()
-    assert (own_dev.data.parent / "dev.log").read_text().count("unknown to the gateway simulator") == 1
+    assert (own_dev.data.parent / "dev.log").read_text().count("simulator keeps cards and payments in memory") == 1
     assert [second[name] for name in ("apiKey", "merchantId")] == [first[name] for name in ("apiKey", "merchantId")]
     assert own_dev.ask("POST", "/v1/cards", body).json["cardId"] == card["cardId"]
     assert own_dev.pay("again").json["paymentStatus"] == "SUCCESS"
