@@ -20,7 +20,8 @@ COPY keys keys
 COPY vault vault
 COPY ops ops
 RUN /build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && /build/bin/pip --python /opt/cardvault/bin/python install --no-cache-dir --no-index --no-deps /wheels/*.whl
+    && /build/bin/pip --python /opt/cardvault/bin/python install --no-cache-dir --no-index --no-deps /wheels/*.whl \
+    && mkdir /state
 
 FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@${PYTHON_DIGEST}}
 LABEL org.opencontainers.image.title="cardvault" \
@@ -30,6 +31,8 @@ ENV PATH=/opt/cardvault/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1
 COPY --from=build /opt/cardvault /opt/cardvault
+# For a volume with a keystore; what is mounted here takes over its owner.
+COPY --from=build --chown=10001:10001 /state /var/lib/cardvault
 USER 10001:10001
 WORKDIR /
 EXPOSE 8080

@@ -7,7 +7,7 @@ UV     ?= uv
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs soak ha bench check fmt lint type arch serve dev lock clean
+.PHONY: help demo test programs soak ha bench check fmt lint type arch serve dev sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ type: $(STAMP) ## mypy --strict
 arch: $(STAMP) ## Layers and house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -p no:randomly tests/architecture
+
+sbom: $(STAMP) ## Write sbom.json: what a release is made of (CycloneDX)
+	$(BIN)/python -m ops.sbom requirements.lock > sbom.json
 
 lock: ## Recompile the lock files (needs uv)
 	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra awskms --extra pkcs11 pyproject.toml -o requirements.lock

@@ -21,6 +21,7 @@ from typing import Final, Self
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from ops.draining import DrainingProtocol
 from ops.lifeline import tie_to
 from ops.refusal import Refused
 from vault.app import from_environment
@@ -113,7 +114,7 @@ def uvicorn_config(settings: Settings, options: ServerOptions, application: str 
         factory=True,
         workers=options.workers,
         loop="uvloop",
-        http="httptools",
+        http=DrainingProtocol,
         ws="none",
         lifespan="on",
         backlog=_BACKLOG,
