@@ -4,10 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 UV     ?= uv
-MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs soak ha bench check fmt lint type arch serve dev sbom lock clean
+.PHONY: help demo test programs search soak ha bench check fmt lint type arch serve dev sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,8 +40,11 @@ programs:
 	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends softhsm2 pgbouncer >/dev/null; } \
 	|| echo 'SoftHSM2 or PgBouncer is not installed and not tested with (Debian: apt-get install softhsm2 pgbouncer)'
 
-soak: $(STAMP) ## Search for sequences that break payments, killing processes meanwhile (MINUTES=10)
-	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -n 0 $(ARGS) tests/faults/soak.py
+search: $(STAMP) ## Search for sequences that break payments, killing processes meanwhile (MINUTES=10)
+	SOAK_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q -n 0 $(ARGS) tests/faults/search.py
+
+soak: $(STAMP) ## Half of what the machine can do, with a fault each minute (MINUTES=30)
+	$(BIN)/python -m tests.endurance.soak --minutes $(or $(MINUTES),30)
 
 ha: $(STAMP) ## Payments while the database's leader changes, dies, hangs (Patroni, etcd), five minutes
 	$(BIN)/python -m tests.endurance.ha $(ARGS)

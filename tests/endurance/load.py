@@ -45,12 +45,13 @@ class Acknowledged:
 
 @dataclass(slots=True)
 class Load:
-    """So many buyers at once; together they begin at most `rate` requests a second."""
+    """So many buyers at once; together they begin at most `rate` requests a second. `name` is in every id."""
 
     servers: list[str]
     api_key: str
     buyers: int
     rate: float
+    name: str = "load"
     told: Acknowledged = field(default_factory=Acknowledged)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -65,7 +66,7 @@ class Load:
         await asyncio.gather(*self._tasks)
 
     async def _buyer(self, number: int) -> None:
-        choice = Random(number)
+        choice = Random(f"{self.name}-{number}")
         headers = {"Authorization": f"Bearer {self.api_key}"}
         async with httpx2.AsyncClient(headers=headers, timeout=_PATIENCE) as client:
             known: list[str] = []
@@ -73,7 +74,7 @@ class Load:
                 if self._ended.is_set():
                     return
                 began = time.monotonic()
-                await self._visit(client, choice, f"{number}-{turn}", known)
+                await self._visit(client, choice, f"{self.name}-{number}-{turn}", known)
                 await asyncio.sleep(max(0.0, self.buyers / self.rate - (time.monotonic() - began)))
 
     async def _visit(self, client: httpx2.AsyncClient, choice: Random, name: str, known: list[str]) -> None:

@@ -80,11 +80,8 @@ def new_folder(stack: ExitStack, name: str) -> Folder:
     return folder
 
 
-def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str], *, servers_at: str | None = None) -> Site:
-    """Set the installation up and start it; `at` puts a login before the database's address.
-
-    Servers and worker go to `servers_at` instead, where that is given: `{login}` stands there for the login.
-    """
+def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str]) -> Site:
+    """Set the installation up and start it; `at` puts a login before the database's address."""
     ports = remembered_ports(folder.root / "vault-ports.json", (*SERVERS, GATEWAY))
     urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
     superuser = at("")
@@ -104,8 +101,6 @@ def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str], *, ser
     public_key = write_public_key(keep_private_key(folder.merchant_key).public_key())
     merchant = {"clientId": site.record.gateway_client_id, "publicKey": public_key}
     call(urls[GATEWAY], Call("POST", "/_sandbox/clients", merchant))
-    if servers_at:
-        variables[f"{PREFIX}DATABASE_URL"] = servers_at.format(login=login)
     for name in SERVERS:
         _add(site, name, ["serve", "--port", str(ports[name])], environ | variables)
     _add(site, WORKER, ["worker"], environ | variables)

@@ -1,4 +1,4 @@
-"""The shortest of soaks, so that `make soak` works when it is wanted."""
+"""The shortest of soaks, so that `make search` works when it is wanted."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def test_no_sequence_breaks_payments_whose_processes_are_killed(
 
 def test_the_target_says_how_long_and_names_what_there_is() -> None:
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    order = ["make", "--dry-run", "soak", "MINUTES=3"]
+    order = ["make", "--dry-run", "search", "MINUTES=3"]
     told = subprocess.run(order, cwd=ROOT, env=alone, capture_output=True, text=True, check=True)
     command = told.stdout.splitlines()[-1]
     assert "SOAK_MINUTES=3 " in command

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -104,3 +105,46 @@ async def test_a_schema_that_differs_is_noticed(database_url: str, difference: s
     await connection.close()
     with pytest.raises(migrations.SchemaDiffers):
         await migrations.check(database_url)
+
+
+@pytest.fixture
+async def held(empty_database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A transaction that reads a table which a migration is about to change."""
+    await asyncio.to_thread(command.upgrade, migrations._config(empty_database_url), "0017")
+    connection = await asyncpg.connect(empty_database_url, ssl=False)
+    await connection.execute("begin")
+    await connection.execute("select * from vault.card_attempt")
+    yield connection
+    await connection.close()
+
+
+async def test_an_upgrade_gives_way_to_the_traffic_and_tries_again(
+    empty_database_url: str, held: "asyncpg.Connection[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    trying = migrations._upgrade
+
+    async def noted(url: str) -> None:
+        tried.append(url)
+        if len(tried) > 2:
+            await held.execute("commit")
+        await trying(url)
+
+    monkeypatch.setattr(migrations, "_LOCK_WAIT", "50ms")
+    monkeypatch.setattr(migrations, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(migrations, "_upgrade", noted)
+    await migrations.upgrade(empty_database_url)
+    assert len(tried) == 3
+    await migrations.check(empty_database_url)
+
+
+async def test_an_upgrade_that_never_gets_its_lock_says_so_and_changes_nothing(
+    empty_database_url: str, held: "asyncpg.Connection[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "_LOCK_WAIT", "20ms")
+    monkeypatch.setattr(migrations, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(migrations, "_TRIES", 2)
+    with pytest.raises(migrations.MigrationRefused) as refused:
+        await migrations.upgrade(empty_database_url)
+    assert refused.value.sqlstate == "55P03"
+    assert await held.fetchval("select version_num from vault.alembic_version") == "0017"

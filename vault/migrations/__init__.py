@@ -8,6 +8,7 @@ import asyncio
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -16,7 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from vault.db import normalise_url
 
-_DIRECTORY = Path(__file__).parent
+_DIRECTORY: Final = Path(__file__).parent
+# What comes after a migration that waits for a lock waits with it: so it gives way, and tries again.
+_LOCK_WAIT: Final = "2s"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+_TRIES: Final = 30
+_PAUSE_SECONDS: Final = 1.0
 
 
 class SchemaDiffers(Exception):
@@ -35,14 +41,26 @@ def _config(url: str) -> Config:
     config = Config(stdout=io.StringIO())  # what Alembic says belongs to no command's output
     config.set_main_option("script_location", str(_DIRECTORY))
     config.attributes["url"] = normalise_url(url)
+    config.attributes["lock_wait"] = _LOCK_WAIT
     return config
 
 
 async def upgrade(url: str) -> None:
-    """Bring the database at `url` to the newest revision; needs a role that may create schemas and roles.
+    """Bring the database at `url` to the newest revision, beside its users; the role has to create schemas and roles.
 
-    Raises `MigrationRefused`.
+    Raises `MigrationRefused`, also when others held a lock for too long (ADR 0036).
     """
+    for _ in range(_TRIES - 1):
+        try:
+            return await _upgrade(url)
+        except MigrationRefused as refused:
+            if refused.sqlstate != _LOCK_NOT_AVAILABLE:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return await _upgrade(url)
+
+
+async def _upgrade(url: str) -> None:
     await _run(lambda: command.upgrade(_config(url), "head"))
 
 

@@ -21,6 +21,7 @@ def _owned_schema(name: str | None, kind: str, _parents: Any) -> bool:
 
 def _run(connection: Connection) -> None:
     connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text(f"set local lock_timeout = '{context.config.attributes['lock_wait']}'"))
     connection.execute(text(f"create schema if not exists {SCHEMA}"))
     context.configure(
         connection=connection,

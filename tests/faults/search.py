@@ -1,4 +1,4 @@
-"""A search for sequences that break payments, for as long as one likes: `make soak MINUTES=10`.
+"""A search for sequences that break payments, for as long as one likes: `make search MINUTES=10`.
 
 Not a part of the suite, which runs a short one. In turns everything dies inside one process, at exact steps, and as whole
 processes (SIGKILL), at any moment.
