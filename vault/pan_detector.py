@@ -28,7 +28,7 @@ _GROUP: Final = re.compile(r"[0-9]+")
 
 def contains_pan(text: str) -> bool:
     """Tell whether the text contains what looks like a card number."""
-    return any(True for _ in _hits(text))
+    return _RUN.search(text) is not None and any(True for _ in _hits(text))
 
 
 def find_pan_spans(text: str) -> list[tuple[int, int]]:

@@ -2,7 +2,8 @@
 
 `python -m ops.bench.bare PORT PROCESSES`; settings as for the server, and the shop's file in `BENCH_SHOP`. Storing
 checks the same body and inserts rows of the same bytes in one statement; a list is the vault's own statement, written
-out; a payment is the signed call. It refuses everything else: no caller, no key, no log, no event, no error.
+out; a payment is the signed call, and beside it the same call between two writes. It refuses everything else: no
+caller, no key, no log, no event, no error.
 """
 
 import os
@@ -45,6 +46,24 @@ with one as (
     insert into bench.card_secret (merchant_id, card_id, kind, envelope, key_id) values ($1, $2, 'PAN', $12, $13)
 )
 insert into bench.audit_pending (event_id, merchant_id, body) values ($14, $1, $15)
+"""
+
+_BEGIN: Final = """
+with one as (
+    insert into bench.payment (merchant_id, id, request_id, client_id, kind, status, currency, value, order_reference,
+        buyer, credential, card_id, store_state, digest, digest_key_id, capture_mode, send_deadline, expires_at)
+    values ($1, $2, $3, $4, 'CARD_ON_FILE', 'CREATED', $5, $6, $7, 'regular-1', 'PAN', $8, 'NONE', $9, $10, 'AUTOMATIC',
+        clock_timestamp() + interval '10 seconds', clock_timestamp() + interval '14 minutes')
+)
+insert into bench.audit_pending (event_id, merchant_id, body) values ($11, $1, $12)
+"""
+_SETTLE: Final = """
+with one as (
+    update bench.payment set status = 'SUCCESS', gateway_payment_id = $3, result_code = 'SUCCESS', result_status = 'S',
+        result_message = 'Success', result_info = $4, updated_at = clock_timestamp(), finalised_at = clock_timestamp()
+    where merchant_id = $1 and id = $2
+)
+insert into bench.audit_pending (event_id, merchant_id, body) values ($5, $1, $6)
 """
 
 router = APIRouter()
@@ -125,13 +144,47 @@ async def listed(request: Request, buyer: str) -> Response:
 async def pay(request: Request) -> Response:
     """Make the call to the gateway, and hand its answer on once its signature fits."""
     limit: Limit = request.app.state.limit
+    raw = await _called(limit, orjson.loads(await request.body())["paymentRequestId"])
+    return Response(raw, 201, media_type=_JSON)
+
+
+@router.post("/v1/cards/{card_id}/payments/kept")
+async def pay_and_keep(request: Request, card_id: str) -> Response:
+    """Write what is asked with an event, make the call, and write what came of it with another."""
+    limit: Limit = request.app.state.limit
     asked = orjson.loads(await request.body())
-    body = limit.call.body(asked["paymentRequestId"])
+    merchant_id, payment_id, amount = limit.shop.merchant_id, new_id(Prefix.PAYMENT), asked["paymentAmount"]
+    await limit.pool.execute(
+        _BEGIN,
+        merchant_id,
+        payment_id,
+        asked["paymentRequestId"],
+        limit.shop.client_id,
+        amount["currency"],
+        int(amount["value"]),
+        asked["order"]["referenceOrderId"],
+        card_id,
+        os.urandom(_FINGERPRINT_BYTES),
+        limit.fingerprint_key_id,
+        new_id(Prefix.AUDIT_EVENT),
+        limit.event,
+    )
+    raw = await _called(limit, asked["paymentRequestId"])
+    told = orjson.loads(raw)
+    info = orjson.dumps(told.get("cardInfo", {}) | told.get("paymentResultInfo", {})).decode()
+    event_id = new_id(Prefix.AUDIT_EVENT)
+    await limit.pool.execute(_SETTLE, merchant_id, payment_id, told["paymentId"], info, event_id, limit.event)
+    return Response(raw, 201, media_type=_JSON)
+
+
+async def _called(limit: Limit, request_id: str) -> bytes:
+    """Give the gateway's answer, once its signature fits."""
+    body = limit.call.body(request_id)
     url = limit.shop.gateway_url + limit.call.path
     async with limit.session.post(url, data=body, headers=limit.call.headers(body)) as answer:
         raw = await answer.read()
     limit.call.check({name.lower(): value for name, value in answer.headers.items()}, raw)
-    return Response(raw, 201, media_type=_JSON)
+    return raw
 
 
 @router.get("/readyz")

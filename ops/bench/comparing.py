@@ -42,6 +42,8 @@ class Pair:
 class Comparison:
     """The rounds of one kind of request with so many server processes; `direct` is the gateway called without any.
 
+    `kept` is the limit of a payment with the two writes that a vault cannot do without.
+
     `layers` are parts of the vault's processor time, looked at where there is one process.
     """
 
@@ -49,6 +51,7 @@ class Comparison:
     processes: int
     pairs: list[Pair] = field(default_factory=list)
     direct: list[Sample] = field(default_factory=list)
+    kept: list[Sample] = field(default_factory=list)
     layers: dict[str, float] = field(default_factory=dict)
 
 
@@ -126,6 +129,7 @@ def _compare(comparison: Comparison, site: Site, meter: Meter, servers: list[Ser
     comparison.pairs.append(_pair(comparison.case, meter, servers, turned=turned))
     if comparison.case is Case.PAY:
         comparison.direct.append(meter.measure(Case.DIRECT, site.gateway))
+        comparison.kept.append(meter.measure(Case.KEPT, servers[1]))
 
 
 def _pair(case: Case, meter: Meter, servers: list[Server], *, turned: bool) -> Pair:

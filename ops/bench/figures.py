@@ -62,6 +62,7 @@ def as_values(plan: Plan, machine: dict[str, str], outcome: Outcome) -> dict[str
                 "limit": _columns(pair.limit for pair in comparison.pairs),
                 "vault": _columns(pair.product for pair in comparison.pairs),
                 "direct": _columns(comparison.direct) if comparison.direct else None,
+                "kept": _columns(comparison.kept) if comparison.kept else None,
                 "layers": comparison.layers,
             }
             for comparison in outcome.comparisons
@@ -124,6 +125,7 @@ def _rates(comparisons: Sequence[Comparison]) -> Grid:
             "limit": [pair.limit for pair in comparison.pairs],
             "vault": [pair.product for pair in comparison.pairs],
             "direct call": comparison.direct,
+            "limit and two writes": comparison.kept,
         }
         for side, samples in sides.items():
             if samples:

@@ -15,6 +15,7 @@ class Case(StrEnum):
     PAY = "pay"
     LIST = "list"
     DIRECT = "direct"
+    KEPT = "kept"
 
     @property
     def route(self) -> str:
@@ -32,6 +33,7 @@ _ROUTES: Final = {
     Case.PAY: "POST /v1/cards/{id}/payments",
     Case.LIST: "GET /v1/buyers/{id}/cards",
     Case.DIRECT: "the gateway called directly",
+    Case.KEPT: "the gateway called between two writes",
 }
 _AIMS: Final = {Case.STORE: 0.75, Case.PAY: 0.6, Case.LIST: 0.75}
 # Reading comes first where cards are counted: what is stored afterwards does not change what was read.

