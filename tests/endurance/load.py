@@ -18,6 +18,7 @@ import httpx2
 from ops.bench.traffic import card_number
 
 _PATIENCE = 25.0
+_LAST_PATIENCE = 120.0
 _PAUSE = 0.2
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _MOST_CARDS = 5_000
@@ -61,9 +62,13 @@ class Load:
         self._tasks = [asyncio.create_task(self._buyer(number)) for number in range(self.buyers)]
 
     async def end(self) -> None:
-        """Let every buyer finish what was begun."""
+        """Let every buyer finish what was begun; who is never answered counts as refused."""
         self._ended.set()
-        await asyncio.gather(*self._tasks)
+        _, waiting = await asyncio.wait(self._tasks, timeout=_LAST_PATIENCE)
+        self.told.refused += Counter({"no answer at all": len(waiting)})
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _buyer(self, number: int) -> None:
         choice = Random(f"{self.name}-{number}")

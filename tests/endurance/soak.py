@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.embedded import EmbeddedPostgres, ServerOptions
+from ops.playground_folder import remembered_ports
 from ops.stopping import stoppable
 from tests.endurance.load import Load
 from tests.endurance.report import Effect, conclude, say, tell
@@ -150,9 +151,9 @@ def main(minutes: float) -> int:
     """Run; the exit code says whether everything held."""
     with ExitStack() as stack:
         folder = new_folder(stack, "soak")
-        postgres = stack.enter_context(
-            EmbeddedPostgres(folder.postgres, logs=folder.logs, options=ServerOptions(max_connections=100))
-        )
+        # Where it is started again it has to be found.
+        options = ServerOptions(port=remembered_ports(folder.root / "ports.json", ("postgres",))["postgres"])
+        postgres = stack.enter_context(EmbeddedPostgres(folder.postgres, logs=folder.logs, options=options))
         postgres.create_database(DATABASE)
         site = open_site(stack, folder, lambda login: _at(postgres.url(DATABASE), login))
         soak = Soak(site, postgres)
