@@ -5,8 +5,10 @@ It refuses to know the command line and how secrets are kept. Invariant: a recor
 
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
+from keys.certificates import CertificateUnreadable, read
 from ops.operating import onboarding_on
 from ops.refusal import Refused
 from vault.api_secret import ApiSecret
@@ -50,6 +52,7 @@ def client_record(client: ClientRow) -> dict[str, Any]:
         "status": _status(client),
         "scopes": list(client.scopes),
         "cidrs": list(client.cidrs),
+        "certificates": [certificate.hex() for certificate in client.certificates],
         "limits": {name: dict(windows) for name, windows in client.limits.items()},
         "expiresAt": _text(client.expires_at),
         "revokedAt": _text(client.revoked_at),
@@ -77,6 +80,7 @@ async def create_client(
         "cidrs": " ".join(new.cidrs),
         "expiresAt": _text(new.expires_at),
         "limits": " ".join(new.limits),
+        "certificates": " ".join(certificate.hex() for certificate in new.certificates),
     }
     return await control.guarded(Operation.CLIENT_WIDEN, parameters, work)
 
@@ -84,6 +88,21 @@ async def create_client(
 async def rotate_client(onboarding: Onboarding, client_id: str, overlap_seconds: float) -> ApiSecret:
     """Give a client a new secret; raises `Refused` when there is no such client."""
     return await _found(onboarding.rotate_client(client_id, overlap_seconds=overlap_seconds), _NO_CLIENT)
+
+
+async def bind_client(onboarding: Onboarding, client_id: str, certificates: Sequence[bytes]) -> ClientRow:
+    """Bind a client to certificates; raises `Refused` when there is no such client."""
+    return await _found(onboarding.bind_client(client_id, certificates), _NO_CLIENT)
+
+
+def fingerprints(files: Sequence[Path]) -> tuple[bytes, ...]:
+    """Read what names the certificates in PEM files; raises `Refused`."""
+    try:
+        return tuple(read(file).fingerprint for file in files)
+    except CertificateUnreadable:
+        raise Refused(
+            "a certificate is a PEM file that begins with the client's own: check its path and content"
+        ) from None
 
 
 async def revoke_client(onboarding: Onboarding, client_id: str) -> bool:

@@ -10,10 +10,13 @@ import multiprocessing
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self
@@ -21,13 +24,17 @@ from typing import Final, Self
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from ops.draining import DrainingProtocol
 from ops.lifeline import tie_to
+from ops.memory import keep_memory_private
+from ops.protocol import ServerConfig
 from ops.refusal import Refused
+from vault import metrics
 from vault.app import from_environment
 from vault.logs import configure, get_logger
 from vault.services import running_services
+from vault.setting_kinds import is_loopback
 from vault.settings import Settings, load_settings
+from vault.tls import server_context
 
 _log = get_logger(__name__)
 _BACKLOG: Final = 2048
@@ -53,6 +60,7 @@ def application() -> object:
     Nearly all that a request leaves behind is freed at once, without the collector: it comes round less often.
     """
     tie_to_manager()
+    keep_memory_private()
     made = from_environment()
     gc.collect()
     gc.freeze()
@@ -69,18 +77,42 @@ def tie_to_manager() -> None:
 
 def run_server(options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT; raises what keeps the application from starting."""
+    keep_memory_private()
     settings = load_settings(os.environ)
+    server_context(settings)
+    _refuse_plain_text_to_strangers(settings, options)
     asyncio.run(_rehearsed(settings))
-    listener = listener_for(options)
+    listener = listener_for(options.host, options.port)
     configure(settings.log_format)
     # The server raises the signal again once it has drained; by then there is nothing left to interrupt.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     _log.info("server.starting", host=options.host, port=options.port, count=options.workers)
-    with _Companion(wanted=options.with_worker) as companion:
+    with _counting_together(options.workers), _Companion(wanted=options.with_worker) as companion:
         serve_on(listener, uvicorn_config(settings, options), options.workers)
     if companion.failed:
         raise Refused("the worker beside the server ended; the log says why")
+
+
+@contextmanager
+def _counting_together(processes: int) -> Iterator[None]:
+    """Give the processes of a server a folder to count in, so that each can tell what all have counted."""
+    if processes == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="cardvault-metrics-") as folder:
+        os.environ[metrics.FOLDER] = folder
+        yield
+
+
+def _refuse_plain_text_to_strangers(settings: Settings, options: ServerOptions) -> None:
+    """Raise `Refused` where card numbers would come over a network without TLS and without a proxy that ended it."""
+    safe = settings.tls_certificate_file or settings.trusted_proxies or is_loopback(f"http://{options.host}")
+    if settings.in_production and not safe:
+        raise Refused(
+            f"{options.host} would be plain HTTP: set CARDVAULT_TLS_CERTIFICATE_FILE and CARDVAULT_TLS_KEY_FILE, "
+            "or name the proxy that ends TLS in CARDVAULT_TRUSTED_PROXIES"
+        )
 
 
 async def _rehearsed(settings: Settings) -> None:
@@ -89,32 +121,33 @@ async def _rehearsed(settings: Settings) -> None:
         pass
 
 
-def listener_for(options: ServerOptions) -> socket.socket:
+def listener_for(host: str, port: int) -> socket.socket:
     """Bind the address that a server's processes share; raises `Refused` where that cannot be."""
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((options.host, options.port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
         reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else "unknown host"
         raise Refused(
-            f"{options.host} port {options.port}: {reason}; choose another with --host and --port, or stop what uses it"
+            f"{host} port {port}: {reason}; choose another with --host and --port, or stop what uses it"
         ) from None
     listener.set_inheritable(True)
     return listener
 
 
-def uvicorn_config(settings: Settings, options: ServerOptions, application: str = _APPLICATION) -> uvicorn.Config:
+def uvicorn_config(settings: Settings, options: ServerOptions, application: str = _APPLICATION) -> ServerConfig:
     """Give the server's own options for an application, which is named as its processes import it."""
     proxies = [str(network) for network in settings.trusted_proxies]
-    return uvicorn.Config(
+    return ServerConfig(
         application,
+        max_connections=settings.max_connections,
+        ssl_context_factory=_tls if settings.tls_certificate_file else None,
         factory=True,
         workers=options.workers,
         loop="uvloop",
-        http=DrainingProtocol,
         ws="none",
         lifespan="on",
         backlog=_BACKLOG,
@@ -126,6 +159,13 @@ def uvicorn_config(settings: Settings, options: ServerOptions, application: str 
         forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=round(settings.request_deadline) + 1,
     )
+
+
+def _tls(_config: uvicorn.Config, _usual: object) -> ssl.SSLContext:
+    """Make the context in the process that uses it."""
+    context = server_context(load_settings(os.environ))
+    assert context is not None  # noqa: S101 - it is asked for where the settings name a certificate
+    return context
 
 
 def serve_on(listener: socket.socket, config: uvicorn.Config, workers: int) -> None:

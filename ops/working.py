@@ -1,4 +1,4 @@
-"""Runs the worker's loops in a process of its own.
+"""Runs the worker's loops in a process of its own, and answers monitoring beside them where it is given a port.
 
 It refuses to know what the loops do. Invariant: SIGTERM and SIGINT end it after the work in hand.
 """
@@ -6,15 +6,24 @@ It refuses to know what the loops do. Invariant: SIGTERM and SIGINT end it after
 import asyncio
 import os
 import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
+import uvicorn
+
+from ops.memory import keep_memory_private
+from ops.serving import listener_for
 from vault.logs import configure
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
 from vault.worker.delivering import Deliverer, webhook_loops
+from vault.worker.heartbeat import heartbeat
 from vault.worker.keys import key_loops
 from vault.worker.loop import (
     Loop,
+    Pulse,
     card_life,
     counting,
     forgetting_attempts,
@@ -24,20 +33,23 @@ from vault.worker.loop import (
     token_deletions,
     vaultings,
 )
+from vault.worker.port import WorkerPort
 from vault.worker.sequencing import audit_loops
 from vault.worker.webhook_sender import WebhookSender
 
 _LONGEST_IDLE: Final = 1.0
 
 
-def run_worker() -> None:
-    """Work until SIGTERM or SIGINT; raises what keeps the services from opening."""
+def run_worker(host: str = "127.0.0.1", port: int | None = None) -> None:
+    """Work until SIGTERM or SIGINT; raises `Refused` for a port that is taken, and what keeps services from opening."""
+    keep_memory_private()
+    listener = listener_for(host, port) if port else None
     settings = load_settings(os.environ)
     configure(settings.log_format)
-    asyncio.run(_work(settings))
+    asyncio.run(_work(settings, listener))
 
 
-async def _work(settings: Settings) -> None:
+async def _work(settings: Settings, listener: socket.socket | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -46,8 +58,37 @@ async def _work(settings: Settings) -> None:
         running_services(settings) as services,
         _sender(settings) as sender,
         audit_loops(services) as auditing,
+        _answering(services, listener),
     ):
-        await run((*_loops(services), *_webhook_loops(services, sender), *auditing), stop)
+        pulses: list[Pulse] = []
+        beating = heartbeat(services.database, pulses)
+        await run((beating, *_loops(services), *_webhook_loops(services, sender), *auditing), stop, pulses)
+
+
+@asynccontextmanager
+async def _answering(services: Services, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Answer at the port, if there is one, until the worker has ended."""
+    if listener is None:
+        yield
+        return
+    server = _SilentServer(
+        uvicorn.Config(WorkerPort(services), lifespan="off", log_config=None, access_log=False, server_header=False)
+    )
+    answering = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await answering
+
+
+class _SilentServer(uvicorn.Server):
+    """The server without its hold on signals: those are the worker's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
 
 
 def _sender(settings: Settings) -> WebhookSender:

@@ -200,14 +200,23 @@ async def served(blueprint: Blueprint, database_url: str, **changes: Any) -> Asy
     app = create_app(settings)
     app.openapi_schema = _schema(app)
     logging.getLogger("uvicorn.access").disabled = True  # as the product's own log does at the start
-    server = _PromptServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", proxy_headers=False))
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", proxy_headers=False)
+    async with listening(config, listener):
+        yield app, url
+
+
+@asynccontextmanager
+async def listening(config: uvicorn.Config, listener: socket.socket | None = None) -> AsyncIterator[int]:
+    """Serve on a socket, or on a free port, until the block ends; gives the port."""
+    listener = listener or free_listener()
+    server = _PromptServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:
             if task.done():
                 task.result()
             await asyncio.sleep(0.005)
-        yield app, url
+        yield listener.getsockname()[1]
     finally:
         server.stopping.set()
         await task

@@ -15,10 +15,11 @@ from typing import Final, LiteralString
 
 from keys.keyring import Keyring, Label, Purpose
 from keys.lru import Lru
+from vault.access_errors import AddressNotAllowed, CertificateNotAllowed, MerchantDisabled
 from vault.api_secret import ApiSecret, ApiSecretInvalid
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
-from vault.errors import AddressNotAllowed, Forbidden, MerchantDisabled, Unauthenticated, VaultError
+from vault.errors import Forbidden, Unauthenticated, VaultError
 from vault.rules.limits import Overrides
 from vault.store import merchants
 from vault.store.merchants import Presented
@@ -57,6 +58,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call comes from: its address, and the SHA-256 of the certificate that TLS verified, if there was one."""
+
+    address: str
+    certificate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A request that may not go on: the answer, and who it was, as far as is known."""
 
@@ -78,17 +87,21 @@ class Authenticator:
         self._cache_key = os.urandom(_CACHE_KEY_BYTES)
 
     async def admit(
-        self, authorization: str | None, scopes: frozenset[Scope], address: str, request_id: str
+        self,
+        authorization: str | None,
+        scopes: frozenset[Scope],
+        place: Place,
+        request_id: str,
     ) -> Caller | Refused:
         """Say who calls, or why the call is refused; only a `Caller` may go on."""
         presented = await self._presented(authorization)
         if presented is None:
-            anonymous = Origin(ActorKind.ANONYMOUS, address=address, request_id=request_id)
+            anonymous = Origin(ActorKind.ANONYMOUS, address=place.address, request_id=request_id)
             detail = None if authorization else _HOW_TO_SEND
             return Refused(Unauthenticated(detail), "unknown_key", "", anonymous)
         client = presented.client
-        origin = Origin(ActorKind.CLIENT, client.id, address=address, request_id=request_id)
-        refusal = _refusal(presented, scopes, address)
+        origin = Origin(ActorKind.CLIENT, client.id, address=place.address, request_id=request_id)
+        refusal = _refusal(presented, scopes, place)
         if refusal is not None:
             error, reason = refusal
             return Refused(error, reason, client.merchant_id, origin)
@@ -122,13 +135,15 @@ class Authenticator:
             self._keyring.forget("", Purpose.FINGERPRINT, digests[0].key_id)
 
 
-def _refusal(presented: Presented, scopes: frozenset[Scope], address: str) -> tuple[VaultError, str] | None:
+def _refusal(presented: Presented, scopes: frozenset[Scope], place: Place) -> tuple[VaultError, str] | None:
     if not presented.live:
         return Unauthenticated(), "expired_or_revoked"
     if not presented.merchant_active:
         return MerchantDisabled(), "merchant_disabled"
-    if presented.client.cidrs and not _inside(address, presented.client.cidrs):
+    if presented.client.cidrs and not _inside(place.address, presented.client.cidrs):
         return AddressNotAllowed(), "address_not_allowed"
+    if presented.client.certificates and place.certificate not in presented.client.certificates:
+        return CertificateNotAllowed(), "certificate_not_allowed"
     if not scopes.issubset(presented.client.scopes):
         return Forbidden(), "scope_missing"
     return None

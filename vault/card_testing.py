@@ -14,6 +14,7 @@ from typing import Final
 
 from keys.keyring import Keyring, Label
 from keys.lru import Lru
+from vault import metrics
 from vault.auth import Caller
 from vault.card import Pan
 from vault.db import Database
@@ -117,6 +118,7 @@ class CardGuard:
             raise LimitsUnavailable from None
         for finding in findings:
             if finding.wait is not None:
+                metrics.count_card_testing("stopped")
                 raise _suspected(finding, finding.wait)
         return findings
 
@@ -237,6 +239,7 @@ class CardGuard:
         slowest = max(findings, key=lambda each: each.delay, default=None)
         if slowest is None or not slowest.delay:
             return
+        metrics.count_card_testing("slowed")
         if self._waiting >= _WAITING:
             raise _suspected(slowest, SLOWEST_SECONDS)
         self._waiting += 1

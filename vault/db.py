@@ -175,6 +175,11 @@ class Database:
         """Close every connection, once those in use were given back or after waiting for them in vain."""
         await self._pool.close()
 
+    @property
+    def places(self) -> dict[str, int]:
+        """Count the places of the pool by what they hold."""
+        return self._pool.places
+
     def session(self) -> _Borrowing:
         """Give a connection whose statements commit one by one; raises `StatementFailed` or `DatabaseUnavailable`."""
         return _Borrowing(self._pool, self._opening if self._hosts.pooled else None)

@@ -6,7 +6,7 @@ Invariant: no status is chosen where an error is raised, and every code has a he
     VaultError
     ├── MalformedRequest 400 ── InvalidJson
     ├── Unauthenticated 401    NotificationInvalid 401
-    ├── Forbidden 403 ── AddressNotAllowed, MerchantDisabled
+    ├── Forbidden 403 ── in vault.access_errors: AddressNotAllowed, CertificateNotAllowed, MerchantDisabled
     ├── NotFound 404    MethodNotAllowed 405
     ├── Conflict 409 ── IdempotencyConflict, InProgress, CardExpired, CardDisabled, ExpiryAtGateway; in
     │                   vault.mandate_errors: MandateEnded, MandateExpired, MandateNotStarted, MandateBusy,
@@ -138,18 +138,6 @@ class Forbidden(VaultError):
     """The API key lacks the scope that the operation needs."""
 
     status, code, title = 403, "forbidden", "The API key does not allow this"
-
-
-class AddressNotAllowed(Forbidden):
-    """The API key may not be used from the caller's address."""
-
-    code, title = "address_not_allowed", "The API key may not be used from this address"
-
-
-class MerchantDisabled(Forbidden):
-    """The merchant has been disabled by an operator."""
-
-    code, title = "merchant_disabled", "The merchant is disabled"
 
 
 class NotFound(VaultError):

@@ -15,6 +15,7 @@ from vault import (  # noqa: F401 - they add their tables to the metadata
     retention_tables,
     vaulting_table,
     webhook_tables,
+    worker_table,
 )
 from vault.schema import metadata
 

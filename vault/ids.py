@@ -47,6 +47,7 @@ class Prefix(StrEnum):
     OPERATOR = "opr"
     APPROVAL = "apr"
     WEBHOOK_ENDPOINT = "whe"
+    WORKER = "wrk"
     WEBHOOK_SECRET = "whs"  # noqa: S105 - a prefix, not a secret
 
 

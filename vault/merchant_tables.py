@@ -40,6 +40,13 @@ api_client = Table(
     column("name", Text, DataClass.CONFIGURATION),
     column("scopes", ARRAY(Text), DataClass.CONFIGURATION),
     column("cidrs", ARRAY(Text), DataClass.CONFIGURATION, server_default=text("'{}'")),
+    column(
+        "certificates",
+        ARRAY(LargeBinary),
+        DataClass.CONFIGURATION,
+        server_default=text("'{}'"),
+        comment="SHA-256 of each that it may come with; empty: none is needed",
+    ),
     column("limits", JSONB, DataClass.CONFIGURATION, server_default=text("'{}'")),
     moment("expires_at"),
     moment("revoked_at"),

@@ -17,6 +17,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vault import metrics, trace
 from vault.errors import DeadlineExceeded, PayloadTooLarge
 from vault.ids import Prefix, new_id
 from vault.logs import leave_context, put_in_context, write_line
@@ -26,7 +27,6 @@ from vault.settings import Settings
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _AS_SEPARATORS: Final = str.maketrans("._", "--")
-_TRACE_PARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LONGEST_LENGTH: Final = 12
 _SECURITY_HEADERS: Final = (
@@ -47,10 +47,11 @@ def install(app: FastAPI, settings: Settings) -> None:
 
 
 class Edge:
-    """Names each request, marks its answer, also with what a limit left to be said, and logs one line at the end.
+    """Names each request, marks its answer, also with what a limit left to be said, counts it, and logs one line.
 
-    The caller's `X-Request-Id` is kept where it is short, plain and no card number, else a new one is made; both ids
-    are in `request.state` (`request_id`, `trace_id`) and in every log line that is written meanwhile.
+    The caller's `X-Request-Id` is kept where it is short, plain and no card number, else a new one is made; its trace
+    goes on, or a new one begins. Both ids are in `request.state` (`request_id`, `trace_id`) and in every log line that
+    is written meanwhile. `Server-Timing` says how long the vault took, and how long it waited for the gateway.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -66,11 +67,13 @@ class Edge:
             return
         began = self._clock()
         status: int | None = None
-        identity = _identity(dict(scope["headers"]))
+        given = dict(scope["headers"])
+        passage = trace.begin(_text(given, b"traceparent"), _text(given, b"tracestate"))
+        identity = {"request_id": _request_id(_text(given, b"x-request-id")), "trace_id": trace.trace_id()}
         state = scope.setdefault("state", {})
         state.update(identity)
-        context = put_in_context({name: value for name, value in identity.items() if value})
-        own = (*self._headers, (b"x-request-id", (identity["request_id"] or "").encode()))
+        context = put_in_context(identity)
+        own = (*self._headers, (b"x-request-id", identity["request_id"].encode()))
 
         async def marked(message: Message) -> None:
             nonlocal status
@@ -79,20 +82,19 @@ class Edge:
                 headers = list(message.get("headers", ()))
                 present = {name for name, _ in headers}
                 message["headers"] = headers + [header for header in own if header[0] not in present]
-                message["headers"] += state.get(LIMIT_HEADERS, ())
+                message["headers"] += (*state.get(LIMIT_HEADERS, ()), _timing(self._clock() - began))
             await send(message)
 
         try:
             await self._app(scope, receive, marked)
         finally:
-            line = {
-                "method": scope["method"] if scope["method"] in _METHODS else "OTHER",
-                "route": self._template(scope),
-                "status": status,
-                "duration_ms": round((self._clock() - began) * 1000, 3),
-            }
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            route, seconds = self._template(scope), self._clock() - began
+            metrics.count_request(method, route, status or 0, seconds)
+            line = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 3)}
             write_line("vault.http", "http.request", line)
             leave_context(context)
+            trace.end(passage)
 
     def _template(self, scope: Scope) -> str:
         """Give the path template of the route that took the request; what the caller asked for is not in it."""
@@ -107,13 +109,22 @@ class Edge:
         return self._templates.get(id(taken), "none")
 
 
-def _identity(headers: dict[bytes, bytes]) -> dict[str, str | None]:
-    """Read the request's and the trace's id; what is not exactly one is as good as absent (W3C Trace Context)."""
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
+def _text(headers: dict[bytes, bytes], name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")
+
+
+def _request_id(given: str) -> str:
+    """Keep the caller's id; what is not exactly one is as good as absent."""
     kept = _REQUEST_ID.fullmatch(given) is not None and not contains_pan(given.translate(_AS_SEPARATORS))
-    trace = _TRACE_PARENT.fullmatch(headers.get(b"traceparent", b"").decode("latin-1"))
-    trace_id = trace[1] if trace is not None and not contains_pan(trace[1]) else None
-    return {"request_id": given if kept else new_id(Prefix.REQUEST), "trace_id": trace_id}
+    return given if kept else new_id(Prefix.REQUEST)
+
+
+def _timing(seconds: float) -> tuple[bytes, bytes]:
+    """Say how long an answer took to begin, the wait for the gateway apart (W3C Server Timing)."""
+    passage = trace.current()
+    waited = passage.gateway_seconds if passage else 0.0
+    gateway = f", gateway;dur={waited * 1000:.1f}" if waited else ""
+    return b"server-timing", f"vault;dur={(seconds - waited) * 1000:.1f}{gateway}".encode()
 
 
 class Limits:

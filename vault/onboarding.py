@@ -53,6 +53,7 @@ class NewClient:
     cidrs: Sequence[str] = ()
     expires_at: datetime | None = None
     limits: Sequence[str] = ()
+    certificates: Sequence[bytes] = ()
 
 
 class Onboarding:
@@ -156,6 +157,7 @@ class Onboarding:
             None,
             created,
             quotas(new.limits),
+            tuple(new.certificates),
         )
         event = Event(
             EventType.CLIENT_CREATED,
@@ -195,6 +197,21 @@ class Onboarding:
         async with self._database.transaction() as transaction:
             await merchants.put_limits(transaction, client_id, changed.limits, event)
         return changed
+
+    async def bind_client(self, client_id: str, certificates: Sequence[bytes]) -> ClientRow:
+        """Let a client come with one of these certificates (SHA-256) only; servers know within two seconds.
+
+        Raises `OnboardingInvalid` without any: what is bound stays bound, and `NotFound`.
+        """
+        if not certificates:
+            raise OnboardingInvalid(
+                "a client is bound to one certificate at least; for one without, make another client"
+            )
+        client = await self._client(client_id)
+        event = Event(EventType.CLIENT_CHANGED, self._origin, client.merchant_id, (client_id,))
+        async with self._database.transaction() as transaction:
+            await merchants.put_certificates(transaction, client_id, certificates, event)
+        return replace(client, certificates=tuple(certificates))
 
     async def revoke_client(self, client_id: str) -> bool:
         """End a client at once; False when it had ended before."""

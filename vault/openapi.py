@@ -79,7 +79,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
         },
     }
     for entry in iter_route_contexts(app.routes):
-        if isinstance(entry.original_route, APIRoute):
+        if isinstance(entry.original_route, APIRoute) and entry.original_route.include_in_schema:
             for method in entry.original_route.methods or ():
                 _complete(document["paths"][entry.path_format][method.lower()], entry.original_route)
     app.openapi_schema = document

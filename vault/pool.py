@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
+from vault import metrics
 from vault.hosts import Driver
 
 Place: TypeAlias = "Driver | None"
@@ -54,6 +55,17 @@ class Pool:
                 self._vacate(None)
         return opened
 
+    @property
+    def places(self) -> dict[str, int]:
+        """Count the places that hold a connection in use, one that is kept, or none, and who waits for one."""
+        idle = sum(place is not None for place in self._free)
+        return {
+            "busy": self._size - len(self._free),
+            "idle": idle,
+            "unopened": len(self._free) - idle,
+            "waiting": len(self._waiting),
+        }
+
     def give_back(self, driver: Driver, *, spoilt: bool = False) -> None:
         """Take a connection back; one that is `spoilt`, its last statement given up half-way, is closed instead."""
         if driver.is_closed():
@@ -88,6 +100,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Place] = loop.create_future()
         self._waiting.append(turn)
+        metrics.count_pool_wait()
         end = loop.call_later(self._patience, _give_up, turn)
         try:
             return await turn
@@ -120,6 +133,7 @@ class Pool:
 
 def _give_up(turn: asyncio.Future[Place]) -> None:
     if not turn.done():
+        metrics.count_pool_timeout()
         turn.set_exception(TimeoutError())
 
 

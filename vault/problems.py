@@ -17,6 +17,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import vault.access_errors
 import vault.asking_errors
 import vault.limit_errors
 import vault.mandate_errors

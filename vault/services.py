@@ -3,6 +3,7 @@
 It refuses to know HTTP. Invariant: nothing here is global; two installations can live in one process.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from keys.keyring import Keyring
+from vault import metrics
 from vault.audit.events import ActorKind, Origin
 from vault.auth import Authenticator
 from vault.card_life import ExpirySweep
@@ -56,6 +58,7 @@ from vault.webhooks import Webhooks
 
 _KEYS: Final = Origin(ActorKind.WORKER, "keys")
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
+_SHOWN_SECONDS: Final = 1.0
 _ORPHAN_PATIENCE: Final = 2  # of the longest pause between inquiries: a payment whose answer was lost is known by then
 
 
@@ -115,10 +118,27 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         keyring = await open_keyring(settings, database)
         async with gateway_client(settings) as client:
             services = _assemble(settings, database, keyring, client)
-            yield services
+            async with _pool_shown(database):
+                yield services
             await services.card_guard.close()
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def _pool_shown(database: Database) -> AsyncIterator[None]:
+    """Tell the metrics every second how the pool is used: counting each use would cost every statement."""
+
+    async def show() -> None:
+        while True:
+            metrics.show_pool(**database.places)
+            await asyncio.sleep(_SHOWN_SECONDS)
+
+    showing = asyncio.create_task(show())
+    try:
+        yield
+    finally:
+        showing.cancel()
 
 
 def gateway_client(settings: Settings) -> GatewayClient:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Self, TypeAlias
 
@@ -26,6 +27,7 @@ PREFIX: Final = "CARDVAULT_"
 _FILE_SUFFIX: Final = "_FILE"
 _SECRET_FILE_LIMIT: Final = 65_536
 _RETRIES: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)  # WHK-3
+_LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _VARIABLE: Final = re.compile(r"CARDVAULT_[A-Z0-9_]{1,64}")
 
 
@@ -96,6 +98,10 @@ class Settings(BaseSettings):
     limits: bool = Field(False, description="on or off")
     trusted_proxies: Networks = Field((), description="CIDR blocks separated by commas")
     pool_size: int = Field(10, ge=1, le=200, description="a number of database connections from 1 to 200")
+    tls_certificate_file: Path | None = Field(None, description="the path of a PEM file with the server's chain")
+    tls_key_file: Path | None = Field(None, description="the path of a PEM file with the key of that certificate")
+    tls_client_ca_file: Path | None = Field(None, description="the path of a PEM file of callers' authorities")
+    max_connections: int = Field(1_000, ge=10, le=100_000, description="a number of connections, 10 to 100000")
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=16_777_216, description="a number of bytes, 1024 to 16777216")
     request_deadline: Seconds = Field(30.0, description="seconds, longer than CARDVAULT_SENDER_DEADLINE")
     sender_deadline: Seconds = Field(20.0, description="seconds that a payment call may take until it is written")
@@ -105,6 +111,7 @@ class Settings(BaseSettings):
     inquiry_max: Seconds = Field(900.0, description="seconds, at least CARDVAULT_INQUIRY_FIRST")
     webhook_networks: Networks = Field((), description="CIDR blocks separated by commas, not public, for webhooks")
     webhook_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
+    metrics_networks: Networks = Field(_LOOPBACK, description="CIDR blocks, separated by commas, of monitoring")
     webhook_timeout: Seconds = Field(15.0, description="seconds that an answer to a webhook may take")
     webhook_retries: Pauses = Field(_RETRIES, description="seconds between attempts, separated by commas")
     key_max_age_days: int = Field(365, ge=1, le=730, description="a number of days from 1 to 730")
@@ -140,6 +147,7 @@ class Settings(BaseSettings):
 
     def _complaints(self) -> Iterator[tuple[str, str]]:
         yield from self._complaints_about_addresses()
+        yield from self._complaints_about_tls()
         if self.request_deadline <= self.sender_deadline:
             yield "request_deadline", "has to be longer than CARDVAULT_SENDER_DEADLINE"
         if self.in_production and self.key_destruction_days < 1:
@@ -165,6 +173,13 @@ class Settings(BaseSettings):
         if any(isinstance(each, LocalAddress) and each.passphrase_file is None for each in self.seals):
             mend = type(self).model_fields["seal_passphrase_file"].description
             yield "seal_passphrase_file", f"is not set; set it to {mend}"
+
+    def _complaints_about_tls(self) -> Iterator[tuple[str, str]]:
+        if (self.tls_certificate_file is None) is not (self.tls_key_file is None):
+            missing = "tls_key_file" if self.tls_key_file is None else "tls_certificate_file"
+            yield missing, f"is not set; set it to {type(self).model_fields[missing].description}"
+        if self.tls_client_ca_file is not None and self.tls_certificate_file is None:
+            yield "tls_client_ca_file", "needs CARDVAULT_TLS_CERTIFICATE_FILE: callers show certificates over TLS alone"
 
     @property
     def in_production(self) -> bool:

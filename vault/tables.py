@@ -259,11 +259,11 @@ audit_pending = Table(
 # be asked for again, orphans, which all end as a capture or as an alarm, tokens whose card's deletion was the event,
 # attempts, which change with their payment or go by age, what merchants are told of changes that are audited, how far a
 # re-encryption is, whose batches and states have their events, how far a retention run is, whose end is one,
-# and counts of requests.
+# counts of requests, and what workers say of themselves.
 UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "card_attempt",
     "key_usage",
     "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint", "audit_sink",
     "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run", "rate_counter",
-    "card_sighting",
+    "card_sighting", "worker_loop",
 })  # fmt: skip

@@ -239,7 +239,7 @@ def main() -> None:
     config = uvicorn_config(load_settings(os.environ), options, _APPLICATION)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    serve_on(listener_for(options), config, processes)
+    serve_on(listener_for(_HOST, port), config, processes)
 
 
 def _stop(_number: int, _frame: object) -> None:

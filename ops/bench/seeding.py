@@ -17,7 +17,7 @@ from ops.local_http import Call, call
 from ops.operating import onboarding_of
 from ops.playground_folder import Record
 from ops.refusal import Refused
-from vault.auth import Caller
+from vault.auth import Caller, Place
 from vault.ids import Prefix, new_id
 from vault.rules.limits import RULES, Limit
 from vault.services import Services, running_services
@@ -71,7 +71,9 @@ async def open_shop(settings: Settings, superuser_url: str, record: Record, keys
 
 
 async def _caller(services: Services, api_key: str) -> Caller:
-    caller = await services.authenticator.admit(f"Bearer {api_key}", frozenset(), "127.0.0.1", new_id(Prefix.REQUEST))
+    caller = await services.authenticator.admit(
+        f"Bearer {api_key}", frozenset(), Place("127.0.0.1"), new_id(Prefix.REQUEST)
+    )
     if not isinstance(caller, Caller):
         raise Refused("the vault does not know its own API key")
     return caller

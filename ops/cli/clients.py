@@ -3,6 +3,7 @@
 It refuses to know how secrets are kept. Invariant: an API key is printed when it is made, and at no other time.
 """
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +23,16 @@ _limit_option = click.option(
 )
 
 
+_certificate_option = click.option(
+    "--certificate",
+    "certificates",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A client certificate (PEM) that it has to come with, one of several; repeatable.",
+)
+
+
 @click.group()
 def clients() -> None:
     """Make, list, limit, rotate and revoke API clients."""
@@ -35,18 +46,34 @@ def clients() -> None:
 @click.option("--cidr", "cidrs", multiple=True, metavar="CIDR", help="Where it may call from; repeatable.")
 @click.option("--expires-at", metavar="TIME", help="When it ends, as 2030-01-31T00:00:00Z.")
 @_limit_option
+@_certificate_option
 @json_option
 def create(merchant_id: str, name: str, scopes: tuple[str, ...], **rest: Any) -> None:
     """Make an API client and print its API key, once."""
-    from ops.clients import client_record, create_client, every_scope, moment
+    from ops.clients import client_record, create_client, every_scope, fingerprints, moment
     from ops.operating import with_control
     from vault.onboarding import NewClient
 
     wanted = every_scope() if rest["all_scopes"] else scopes
-    new = NewClient(merchant_id, name, wanted, rest["cidrs"], moment(rest["expires_at"]), rest["limits"])
+    bound = fingerprints(rest["certificates"])
+    new = NewClient(merchant_id, name, wanted, rest["cidrs"], moment(rest["expires_at"]), rest["limits"], bound)
     client, secret = with_control(lambda settings, database, control: create_client(settings, database, control, new))
     show_record(client_record(client) | {"apiKey": secret.reveal()}, as_json=rest["as_json"])
     remark(_ONCE)
+
+
+@clients.command()
+@click.argument("client_id")
+@_certificate_option
+@json_option
+def bind(client_id: str, *, certificates: tuple[Path, ...], as_json: bool) -> None:
+    """Let a client come with these certificates only, in place of those before. Servers know within two seconds."""
+    from ops.clients import bind_client, client_record, fingerprints
+    from ops.operating import with_onboarding
+
+    bound = fingerprints(certificates)
+    changed = with_onboarding(lambda onboarding: bind_client(onboarding, client_id, bound))
+    show_record(client_record(changed), as_json=as_json)
 
 
 @clients.command(name="list")

@@ -91,6 +91,7 @@ class Puppet:
     url: str = ""
     answers: dict[str, list[Json]] = field(default_factory=lambda: defaultdict(list))
     asked: list[tuple[str, Json]] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
 
     def says(self, operation: str, *answers: Json) -> None:
         """Prepare answers to an operation."""
@@ -105,6 +106,7 @@ class Puppet:
         operation, client = request.path.rpartition("/")[2], request.headers["client-id"]
         asked = await request.json()
         self.asked.append((operation, asked))
+        self.parents.append(request.headers.get("traceparent", ""))
         prepared = self.answers[operation]
         chosen = prepared.pop(0) if len(prepared) > 1 else prepared[0]
         echoed = {"paymentRequestId": asked.get("paymentRequestId"), "paymentId": "20260105101"}

@@ -100,6 +100,7 @@ GUARDED: dict[tuple[str, str], Guarded] = {
 OPEN = {
     ("GET", "/healthz"): "says only that the process answers",
     ("GET", "/readyz"): "says yes or no to each part",
+    ("GET", "/metrics"): "figures for monitoring's networks alone",
     ("GET", "/openapi.json"): "the public contract",
     ("GET", "/docs"): "the public contract for people, outside production",
     ("GET", "/docs/start.js"): "part of that page",

@@ -2,15 +2,19 @@
 
 import asyncio
 
+import httpx2
 import pytest
 
 from tests.api.gateway import SUCCESS, courier
 from tests.api.shop import Sql, paid, payment, shown, until
 from tests.api.vaultings import keep, kept, looked_up
+from tests.cluster import out_of_reach
+from tests.database import Cluster
 from tests.installation import Blueprint, Installation, installed
 from vault.store.inquiries import Due
 from vault.worker import loop
 from vault.worker.loop import Loop, forgetting_attempts, orphanage, reconciliation, run, vaultings
+from vault.worker.port import WorkerPort
 
 pytestmark = pytest.mark.anyio
 
@@ -115,3 +119,50 @@ async def test_a_loop_goes_on_after_a_failure_and_ends_when_told(monkeypatch: py
 
     await run((Loop("test", once, idle=0.01),), stop)
     assert rounds == 4
+
+
+async def test_pauses_double_with_each_failure_in_a_row_up_to_a_limit() -> None:
+    pulse = loop.Pulse("test")
+    assert [pulse.failed() for _ in range(6)] == [1, 2, 4, 8, 15, 15]
+    pulse.done()
+    assert pulse.failed() == 1
+
+
+async def test_a_loop_that_cannot_finish_keeps_no_other_from_finishing() -> None:
+    stop, finished = asyncio.Event(), asyncio.Event()
+    stop.set()
+
+    async def nothing() -> bool:
+        raise AssertionError
+
+    async def cannot() -> None:
+        raise RuntimeError
+
+    async def can() -> None:
+        finished.set()
+
+    await run((Loop("a", nothing, 1.0, cannot), Loop("b", nothing, 1.0, can)), stop)
+    assert finished.is_set()
+
+
+async def test_a_worker_answers_monitoring_at_its_port(vault: Installation) -> None:
+    transport = httpx2.ASGITransport(WorkerPort(vault.services))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://worker") as monitoring:
+        assert (await monitoring.get("/healthz")).json() == {"status": "ok"}
+        ready = await monitoring.get("/readyz")
+        assert (ready.status_code, ready.json()["ready"]) == (200, True)
+        assert "cardvault_payments_open" in (await monitoring.get("/metrics")).text
+        assert (await monitoring.get("/v1/cards")).status_code == 404
+        assert (await monitoring.post("/metrics")).status_code == 404
+        elsewhere = {"x-forwarded-for": "203.0.113.9"}
+        assert (await monitoring.get("/metrics", headers=elsewhere)).status_code == 404
+
+
+async def test_a_worker_that_is_not_ready_says_so(vault: Installation, onboarded_url: str, postgres: Cluster) -> None:
+    transport = httpx2.ASGITransport(WorkerPort(vault.services))
+    async with (
+        out_of_reach(postgres.url, onboarded_url.rpartition("/")[2]),
+        httpx2.AsyncClient(transport=transport, base_url="http://worker") as monitoring,
+    ):
+        answer = await monitoring.get("/readyz")
+    assert (answer.status_code, answer.json()["database"], answer.json()["loops"]) == (503, False, {})

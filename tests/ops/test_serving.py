@@ -1,19 +1,30 @@
 """`cardvault serve` and `cardvault worker` as processes."""
 
+import os
 import signal
 import socket
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from ops.local_http import Call, call, is_up
-from ops.serving import ServerOptions, _Companion, uvicorn_config
+from ops.refusal import Refused
+from ops.serving import (
+    ServerOptions,
+    _Companion,
+    _counting_together,
+    _refuse_plain_text_to_strangers,
+    uvicorn_config,
+)
 from tests.installation import settings_for
 from tests.ops.cli.commands import Desk, desk_at
 from tests.ops.processes import await_that, is_alive, start
+from vault import metrics
 
 
 @pytest.fixture
@@ -51,6 +62,25 @@ async def test_a_forwarded_address_is_believed_from_trusted_proxies_alone(
     assert seen == [believed]
 
 
+def _is_private(pid: int, desk: Desk) -> None:
+    """T-36: no core dump, nothing secret among the arguments, and the passphrase in no environment."""
+    place = Path(f"/proc/{pid}")
+    assert "Max core file size        0 " in (place / "limits").read_text() or b"resource_tracker" in _arguments(place)
+    passphrase = (desk.folder / "passphrase").read_bytes().strip()
+    assert passphrase not in _arguments(place)
+    assert passphrase not in (place / "environ").read_bytes()
+    assert b"postgresql://" not in _arguments(place)
+
+
+def _arguments(place: Path) -> bytes:
+    return (place / "cmdline").read_bytes()
+
+
+def _metrics(port: int) -> bytes:
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        return bytes(answer.read())
+
+
 def children(pid: int) -> list[int]:
     found = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
     return found + [grandchild for child in found for grandchild in children(child)]
@@ -64,6 +94,11 @@ def test_a_server_with_processes_and_a_worker_ends_as_a_whole(desk: Desk, port: 
         await_that(lambda: b"worker.started" in Path(log.name).read_bytes(), server)
         family = children(server.pid)
         assert len(family) >= 3
+        for pid in (server.pid, *family):
+            _is_private(pid, desk)
+        for _ in range(10):
+            call(url, Call("GET", "/healthz"))
+        await_that(lambda: b'route="/healthz",status="200"} 1' in _metrics(port), server)
         assert "server" not in {name.lower() for name in call(url, Call("GET", "/healthz")).headers}
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
@@ -104,6 +139,37 @@ def test_a_port_in_use_is_refused_with_its_mend(desk: Desk) -> None:
     assert "choose another with --host and --port" in said
 
 
+@pytest.mark.parametrize(
+    ("host", "changes", "refused"),
+    [
+        ("0.0.0.0", {}, True),
+        ("127.0.0.1", {}, False),
+        ("0.0.0.0", {"trusted_proxies": "10.0.0.0/8"}, False),
+        ("0.0.0.0", {"tls_certificate_file": Path("/a"), "tls_key_file": Path("/a")}, False),
+        ("0.0.0.0", {"environment": "development"}, False),
+    ],
+)
+def test_production_serves_no_plain_http_to_a_network(
+    tmp_path: Path, host: str, changes: dict[str, Any], *, refused: bool
+) -> None:
+    """NET-1."""
+    sound = {"environment": "production", "gateway_url": "https://a.example", "public_url": "https://b.example"}
+    settings = settings_for(tmp_path, "postgresql://nobody@127.0.0.1/none", **(sound | changes))
+    options = ServerOptions(host, 1, 1, with_worker=False)
+    with pytest.raises(Refused, match="CARDVAULT_TLS_CERTIFICATE_FILE") if refused else nullcontext():
+        _refuse_plain_text_to_strangers(settings, options)
+
+
+def test_processes_count_in_one_folder_while_they_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(metrics.FOLDER, "before")
+    with _counting_together(1):
+        assert os.environ[metrics.FOLDER] == "before"
+    with _counting_together(2):
+        folder = Path(os.environ[metrics.FOLDER])
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
 def test_a_host_that_is_not_ours_is_refused(desk: Desk) -> None:
     assert "choose another with --host" in desk.refusal("serve", "--host", "192.0.2.1", "--port", "1024")
 
@@ -111,8 +177,10 @@ def test_a_host_that_is_not_ours_is_refused(desk: Desk) -> None:
 def test_a_worker_ends_when_asked(desk: Desk, log_folder: Path, port: int) -> None:
     path = log_folder / f"worker-{port}.log"
     with path.open("wb") as log:
-        worker = start(["worker"], log, desk.env)
-        await_that(lambda: b"worker.started" in path.read_bytes(), worker)
+        worker = start(["worker", "--port", str(port)], log, desk.env)
+        await_that(lambda: is_up(f"http://127.0.0.1:{port}", "/readyz"), worker)
+        await_that(lambda: b'cardvault_worker_rounds_total{loop="heartbeat"' in _metrics(port), worker)
+        _is_private(worker.pid, desk)
         worker.send_signal(signal.SIGINT)
         assert worker.wait(60) == 0
     assert b"worker.stopped" in path.read_bytes()

@@ -345,3 +345,16 @@ def test_the_process_environment_is_what_is_read_by_default(monkeypatch: pytest.
         monkeypatch.setenv(name, value)
 
     assert load_settings().public_url == "https://vault.example"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"CARDVAULT_TLS_CERTIFICATE_FILE": "/a"}, "CARDVAULT_TLS_KEY_FILE"),
+        ({"CARDVAULT_TLS_KEY_FILE": "/a"}, "CARDVAULT_TLS_CERTIFICATE_FILE"),
+        ({"CARDVAULT_TLS_CLIENT_CA_FILE": "/a"}, "CARDVAULT_TLS_CLIENT_CA_FILE"),
+    ],
+)
+def test_tls_is_set_as_a_whole(given: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"^{named}: "):
+        load_settings(DEVELOPMENT | given)

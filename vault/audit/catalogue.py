@@ -172,7 +172,7 @@ CATALOGUE: Final[Mapping[EventType, Entry]] = {
     **_entries(
         Requirement.CREDENTIALS,
         (_T.CLIENT_CREATED, _A.ENTITY_CREATE, "an API client was added", "scopes"),
-        (_T.CLIENT_CHANGED, _A.ENTITY_UPDATE, "an API client's own quotas were changed", ""),
+        (_T.CLIENT_CHANGED, _A.ENTITY_UPDATE, "an API client's own quotas or certificates were changed", ""),
         (_T.CLIENT_ROTATED, _A.ENTITY_UPDATE, "an API client got another secret", ""),
         (_T.CLIENT_REVOKED, _A.ENTITY_DELETE, "an API client's secrets ended", ""),
         (_T.OPERATOR_CREATED, _A.ACCOUNT_CREATE, "a person's key became an operator's", "person"),

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import orjson
 
+from vault import trace
+
 SCHEMA = "cardvault.audit/1"
 _MAXIMUM_BODY = 32 * 1024
 
@@ -131,6 +133,7 @@ class Origin:
     key_id: str = ""
     address: str = ""
     request_id: str = ""
+    trace_id: str = field(default_factory=trace.trace_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Event:
                     "address": self.origin.address,
                 },
                 "request": self.origin.request_id,
+                "trace": self.origin.trace_id,
                 "objects": list(self.objects),
                 "outcome": self.outcome,
                 "reason": self.reason,

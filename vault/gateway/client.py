@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from vault import metrics, trace
 from vault.gateway.answers import HEADER_NAMES, Reply, verified
 from vault.gateway.endpoint import origin, tls_context
 from vault.gateway.errors import GatewayError, NotSent, NotSentReason, OutcomeUnknown, UnknownReason
@@ -98,6 +99,23 @@ class GatewayClient:
         Raises NotSent or OutcomeUnknown. A caller that is cancelled has to take the outcome for unknown. Source:
         `antom-api.md` 1.2 to 1.4.
         """
+        began = time.monotonic()
+        outcome, reason = "answered", ""
+        try:
+            return await self._called(credentials, operation, body, deadline)
+        except GatewayError as error:
+            outcome, reason = ("not_sent" if isinstance(error, NotSent) else "unknown"), error.reason.value
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            metrics.count_gateway_call(operation.value, outcome, reason, seconds)
+            passage = trace.current()
+            if passage is not None:
+                passage.gateway_seconds += seconds
+
+    async def _called(
+        self, credentials: GatewayCredentials, operation: Operation, body: Mapping[str, object], deadline: Deadline
+    ) -> Answer:
         if deadline.passed():
             raise NotSent(NotSentReason.DEADLINE_PASSED)
         raw = json_bytes(body)
@@ -120,6 +138,7 @@ class GatewayClient:
             "client-id": credentials.client_id,
             "Request-Time": now,
             "Signature": sign(credentials.private_key, credentials.key_version, message),
+            **trace.outgoing(),
         }
 
     async def _exchange(self, path: str, headers: Mapping[str, str], body: "_OneShotBody") -> "Reply | GatewayError":

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from keys.keyring import Envelope, Keyring
+from vault import metrics
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
@@ -50,6 +51,12 @@ class Recorder:
 
     async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
+        recorded = await self._recorded(payment, evidence, origin)
+        if recorded.status is not payment.status:
+            metrics.count_payment(recorded.status.value)
+        return recorded
+
+    async def _recorded(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         settled = await self._settled(payment, evidence, origin)
         if settled is not None:
             return settled

@@ -12,8 +12,9 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from vault import metrics
 from vault.audit.events import Event, EventType, Origin, Outcome
-from vault.auth import Caller, Refused, Scope
+from vault.auth import Caller, Place, Refused, Scope
 from vault.errors import CardDeleted, Forbidden, NotFound
 from vault.limiter import Spender, network_of
 from vault.middleware import LIMIT_HEADERS
@@ -37,6 +38,11 @@ def services_of(request: Request) -> Services:
 def address_of(request: Request) -> str:
     """Give the caller's address, as far as it is known."""
     return request.client.host if request.client else ""
+
+
+def place_of(request: Request) -> Place:
+    """Give where a call comes from; the certificate is the connection's own, never a header's."""
+    return Place(address_of(request), request.scope["state"].get("client_certificate"))
 
 
 def operation_of(request: Request) -> str:
@@ -73,7 +79,7 @@ class Access(SecurityBase):
         """Give the caller, or record the denial and raise it."""
         request_id = request_id_of(request.scope)
         outcome = await services_of(request).authenticator.admit(
-            request.headers.get("authorization"), self.scopes, address_of(request), request_id
+            request.headers.get("authorization"), self.scopes, place_of(request), request_id
         )
         if isinstance(outcome, Refused):
             stranger = Spender("", network_of(outcome.origin.address), outcome.origin)
@@ -93,6 +99,7 @@ async def _spend(request: Request, spender: Spender, limit: Limit) -> None:
     standing = await limiter.take(spender, limit)
     request.scope["state"][LIMIT_HEADERS] = standing.headers
     if standing.refusal is not None:
+        metrics.count_limited(limit.value)
         raise standing.refusal
 
 

@@ -1,12 +1,14 @@
-"""`/healthz` and `/readyz`: open to everyone, and telling nothing but yes or no to each part.
+"""`/healthz`, `/readyz` and `/metrics`: yes or no to each part for everyone, figures for monitoring.
 
-It refuses to know how the parts are examined.
+It refuses to know how the parts are examined and what is counted. Invariant: none of them tells a value.
 """
 
 from fastapi import APIRouter, Request, Response
 
-from vault.health import examine
-from vault.routes.access import services_of
+from vault.errors import NotFound
+from vault.exposition import CONTENT_TYPE, exposition, may_ask
+from vault.health import examine, loops
+from vault.routes.access import address_of, services_of
 from vault.routes.shapes import View
 from vault.strict_json import StrictRoute
 
@@ -20,12 +22,14 @@ class Alive(View):
 
 
 class Ready(View):
-    """What works."""
+    """What works; `loops` are the workers', and do not make a server any less ready."""
 
     ready: bool
     database: bool
     keys: bool
     audit: bool
+    clock: bool
+    loops: dict[str, str]
 
 
 @router.get("/healthz")
@@ -36,8 +40,18 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "Something does not work"}})
 async def readyz(request: Request, response: Response) -> Ready:
-    """Say whether database, keys and audit insertion work."""
+    """Say whether database, keys, audit insertion and clock work, and how the workers' loops do."""
     services = services_of(request)
     health = await examine(services.database, services.keyring)
     response.status_code = 200 if health.ready else 503
-    return Ready(ready=health.ready, database=health.database, keys=health.keys, audit=health.audit)
+    working = await loops(services.database) if health.database else {}
+    return Ready(ready=health.ready, loops=working, **health.parts)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Give the figures, to monitoring alone; for everybody else there is nothing here."""
+    services = services_of(request)
+    if not may_ask(services.settings, address_of(request), dict(request.headers.raw)):
+        raise NotFound
+    return Response(await exposition(services), media_type=CONTENT_TYPE)

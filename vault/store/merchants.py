@@ -17,7 +17,9 @@ from vault.store.audit import append
 from vault.store.columns import json_text, keys_active
 
 _MERCHANT = "select id, name, status, gateway_client_id, gateway_credentials, settings from vault.merchant"
-_CLIENT_COLUMNS = "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at, c.limits"
+_CLIENT_COLUMNS = (
+    "c.id, c.merchant_id, c.name, c.scopes, c.cidrs, c.expires_at, c.revoked_at, c.created_at, c.limits, c.certificates"
+)
 _CLIENT = f"select {_CLIENT_COLUMNS} from vault.api_client c"
 _PRESENT = f"""
 select k.id as active_key, {_CLIENT_COLUMNS}, m.status = 'ACTIVE' as merchant_active,
@@ -31,7 +33,10 @@ where k.merchant_id = '' and k.purpose = 'fingerprint' and k.state = 'active'
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:
-    """An API client; the moments are the database's, `limits` its own quotas by limit and window."""
+    """An API client; the moments are the database's, `limits` its own quotas by limit and window.
+
+    `certificates` are the SHA-256 of those that it has to come with one of, if there are any.
+    """
 
     id: str
     merchant_id: str
@@ -42,6 +47,7 @@ class ClientRow:
     revoked_at: datetime | None
     created_at: datetime
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    certificates: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ def _client(row: asyncpg.Record) -> ClientRow:
         row["revoked_at"],
         row["created_at"],
         row["limits"],
+        tuple(row["certificates"]),
     )
 
 
@@ -165,8 +172,8 @@ async def clients(session: Session, merchant_id: str | None) -> list[ClientRow]:
 async def insert_client(transaction: Transaction, client: ClientRow, secret: Fingerprint, event: Event) -> None:
     """Keep a new API client with its first secret."""
     await transaction.rows(
-        "insert into vault.api_client (id, merchant_id, name, scopes, cidrs, expires_at, limits) "
-        "values ($1, $2, $3, $4, $5, $6, $7::jsonb)",
+        "insert into vault.api_client (id, merchant_id, name, scopes, cidrs, expires_at, limits, "
+        "certificates) values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)",
         client.id,
         client.merchant_id,
         client.name,
@@ -174,6 +181,7 @@ async def insert_client(transaction: Transaction, client: ClientRow, secret: Fin
         list(client.cidrs),
         client.expires_at,
         json_text(client.limits),
+        list(client.certificates),
     )
     await _put_secret(transaction, client.id, 0, secret)
     await append(transaction, event)
@@ -225,4 +233,12 @@ async def put_limits(
     """Give a client other quotas of its own."""
     statement = "update vault.api_client set limits = $2::jsonb where id = $1"
     await transaction.rows(statement, client_id, json_text(limits))
+    await append(transaction, event)
+
+
+async def put_certificates(
+    transaction: Transaction, client_id: str, certificates: Sequence[bytes], event: Event
+) -> None:
+    """Let a client come with these certificates, and with no other."""
+    await transaction.rows("update vault.api_client set certificates = $2 where id = $1", client_id, list(certificates))
     await append(transaction, event)

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Final
 
 from keys.sealed import Plaintext
+from vault import metrics, trace
 from vault.audit.events import ActorKind, Event, EventType, Origin
 from vault.db import Database
 from vault.errors import IntegrityFailure, KeysUnavailable
@@ -98,7 +99,9 @@ class Deliverer:
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
-            await self._record(claimed, await self._attempt(claimed), datetime.now(UTC).isoformat())
+            attempt = await self._attempt(claimed)
+            metrics.count_webhook(attempt.outcome.value)
+            await self._record(claimed, attempt, datetime.now(UTC).isoformat())
         except Exception as error:  # noqa: BLE001 - one delivery's trouble must not end the others'; its lease will
             _log.error("worker.delivery_failed", event_id=claimed.event.id, exc_info=error)
 
@@ -107,7 +110,8 @@ class Deliverer:
         if not keys:
             return Attempt(Outcome.SECRET_UNUSABLE)
         body = claimed.event.body()
-        headers = signed_headers(keys, claimed.event.id, int(time.time()), body)
+        signed = signed_headers(keys, claimed.event.id, int(time.time()), body)
+        headers = {**signed, **trace.of(claimed.event.uuid).headers()}
         return await self._sender.send(claimed.url, headers, body)
 
     async def _keys(self, claimed: Claimed) -> list[Plaintext]:

@@ -1,14 +1,17 @@
 """The worker: loops that look for work, do it, and go on after whatever goes wrong.
 
 It refuses to know what the work is. Invariants: a loop ends only when it is told to, after the work in hand; a failure
-is logged without its message and followed by a pause; nothing is claimed by a timer, only by rows (design section 2).
+is logged without its message, counted, and followed by a pause that doubles with each one in a row; nothing is claimed
+by a timer, only by rows (design section 2).
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from vault import metrics
 from vault.card_life import ExpirySweep
 from vault.db import Database
 from vault.logs import get_logger
@@ -18,12 +21,15 @@ from vault.reconcile import Reconciler
 from vault.retention import Retention
 from vault.store import limits
 from vault.store.inquiries import Due
+from vault.store.workers import Beat
 from vault.tokens import GatewayTokens
 from vault.vaultings.following import VaultingFollower
 
 _log = get_logger(__name__)
 _BATCH: Final = 20
 _AFTER_FAILURE: Final = 1.0
+_LONGEST_PAUSE: Final = 15.0
+_MOST_DOUBLINGS: Final = 10
 _SELDOM: Final = 600.0
 _LIFE_SECONDS: Final = 30.0
 
@@ -45,26 +51,57 @@ class Loop:
     finish: Callable[[], Awaitable[None]] = _nothing
 
 
-async def run(loops: tuple[Loop, ...], stop: asyncio.Event) -> None:
-    """Run loops side by side until `stop` is set and each has finished what it was doing."""
+@dataclass(slots=True)
+class Pulse:
+    """How a running loop does: failures since a round ended well, and when one did, by the process's own clock."""
+
+    name: str
+    failures: int = 0
+    worked_at: float | None = None
+
+    def done(self) -> None:
+        """Note a round that ended well."""
+        self.failures = 0
+        self.worked_at = time.monotonic()
+        metrics.count_round(self.name, failed=False)
+
+    def failed(self) -> float:
+        """Note a round that did not, and give the seconds until the next one."""
+        self.failures += 1
+        metrics.count_round(self.name, failed=True)
+        return float(min(_LONGEST_PAUSE, _AFTER_FAILURE * 2 ** min(self.failures - 1, _MOST_DOUBLINGS)))
+
+    def beat(self) -> Beat:
+        """Say how it does now."""
+        return Beat(self.name, self.failures, None if self.worked_at is None else time.monotonic() - self.worked_at)
+
+
+async def run(loops: tuple[Loop, ...], stop: asyncio.Event, pulses: list[Pulse] | None = None) -> None:
+    """Run loops side by side until `stop` is set and each has finished what it was doing; `pulses` says how they do."""
+    pulses = [] if pulses is None else pulses
     async with asyncio.TaskGroup() as group:
         for loop in loops:
-            group.create_task(_run(loop, stop))
+            pulses.append(Pulse(loop.name))
+            group.create_task(_run(loop, stop, pulses[-1]))
 
 
-async def _run(loop: Loop, stop: asyncio.Event) -> None:
+async def _run(loop: Loop, stop: asyncio.Event, pulse: Pulse) -> None:
     _log.info("worker.started", loop=loop.name)
     while not stop.is_set():
         try:
             pause = 0.0 if await loop.once() else loop.idle
+            pulse.done()
         except Exception as error:  # noqa: BLE001 - the loop's guard: whatever happens, the next round must come
-            _log.error("worker.failed", loop=loop.name, exc_info=error)
-            pause = _AFTER_FAILURE
+            pause = pulse.failed()
+            _log.error("worker.failed", loop=loop.name, count=pulse.failures, seconds=pause, exc_info=error)
         try:
             await asyncio.wait_for(stop.wait(), timeout=pause)
         except TimeoutError:
             continue
-    await loop.finish()
+    try:
+        await loop.finish()
+    except Exception as error:  # noqa: BLE001 - the others are to finish all the same
+        _log.error("worker.failed", loop=loop.name, exc_info=error)
     _log.info("worker.stopped", loop=loop.name)
 
 

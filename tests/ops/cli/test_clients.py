@@ -1,7 +1,10 @@
 import json
+from pathlib import Path
 from typing import Any
 
+from keys.certificates import read
 from tests.ops.cli.commands import Desk
+from tests.vault.gateway.certificates import Authority
 from vault.api_secret import ApiSecret
 from vault.auth import Scope
 
@@ -90,3 +93,16 @@ def test_a_quota_that_cannot_be_read_changes_nothing(desk: Desk, merchant_id: st
     )
     assert "no API client has this id" in desk.refusal("clients", "limit", "cli_nobody", "--defaults")
     assert desk.data("clients", "list")[0]["limits"] == {}
+
+
+def test_a_client_is_bound_to_certificates_and_stays_bound(desk: Desk, merchant_id: str) -> None:
+    authority = Authority.new()
+    old, new = (str(authority.identity(desk.folder, name)) for name in ("old", "new"))
+    made = make_client(desk, merchant_id, "--all-scopes", "--certificate", old)
+    assert made["certificates"] == [read(Path(old)).fingerprint.hex()]
+    both = ("--certificate", old, "--certificate", new)
+    assert len(desk.data("clients", "bind", made["clientId"], *both)["certificates"]) == 2
+    assert len(desk.data("clients", "list")[0]["certificates"]) == 2
+    assert "bound to one certificate at least" in desk.refusal("clients", "bind", made["clientId"])
+    assert "is a PEM file" in desk.refusal("clients", "bind", made["clientId"], "--certificate", desk.file("no", "no"))
+    assert "no API client has this id" in desk.refusal("clients", "bind", "cli_nobody", *both)

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ import pytest
 from ops.doctor_findings import Finding, Level
 from ops.doctor_view import plain_lines, tree
 from tests.ops.cli.commands import Desk, desk_at
+from tests.vault.gateway.certificates import DAY, NOW, Authority
+from vault.db import Database
+from vault.roles import APP
+from vault.store.workers import Beat, beat
 
 
 def findings(desk: Desk, code: int, **changes: str) -> list[dict[str, Any]]:
@@ -100,3 +105,33 @@ def test_lines_and_tree_show_the_same(level: Level) -> None:
 
 def test_people_get_lines_where_there_is_no_terminal(desk: Desk) -> None:
     assert desk.run("doctor").output.startswith("ok    settings: complete, for development\n")
+
+
+@pytest.mark.parametrize(("days", "level"), [(90, "ok"), (7, "warn"), (-1, "fail")])
+def test_a_certificate_that_ends_is_told_in_time(tmp_path: Path, days: int, level: str) -> None:
+    """NET-3."""
+    identity = Authority.new().identity(tmp_path, until=NOW + (days + 0.5) * DAY)
+    desk = desk_at(tmp_path, "postgresql://a:b@127.0.0.1:9/x")
+    files = {"tls_certificate_file": str(identity), "tls_key_file": str(identity)}
+    assert levels(findings(desk, 1, **files))["tls"] == {level}
+
+
+def test_a_file_without_a_certificate_fails(tmp_path: Path) -> None:
+    desk = desk_at(tmp_path, "postgresql://a:b@127.0.0.1:9/x")
+    assert levels(findings(desk, 1, gateway_ca_file=desk.file("ca.pem", "nothing")))["tls"] == {"fail"}
+
+
+def test_workers_that_are_not_there_and_loops_that_fail_are_warnings(desk: Desk, database_url: str) -> None:
+    def workers() -> list[str]:
+        return [each["finding"] for each in findings(desk, 0) if each["area"] == "workers"]
+
+    assert workers() == ["none was there in the last 30 s"]
+    asyncio.run(_beat(database_url))
+    assert workers() == ["the loop b failed 3 times in a row", "2 loops are looked after"]
+
+
+async def _beat(url: str) -> None:
+    database = Database(url, role=APP, pool_size=1)
+    async with database.session() as session:
+        await beat(session, "wrk_1", [Beat("a", 0, 1.0), Beat("b", 3, None)])
+    await database.close()

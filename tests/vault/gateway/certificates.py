@@ -37,12 +37,21 @@ class Authority:
 
     def server(self, folder: Path, *, host: str = "127.0.0.1", until: dt.datetime = NOW + DAY) -> ssl.SSLContext:
         """Make a server whose certificate names `host` and ends at `until`."""
+        self.identity(folder, host=host, until=until)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem")
+        return context
+
+    def identity(
+        self, folder: Path, name: str = "server", *, host: str = "127.0.0.1", until: dt.datetime = NOW + DAY
+    ) -> Path:
+        """Write a key and its certificate into one file, for a server or a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = self.certificate.subject
         names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(host))]
         builder = _builder(_name("gateway"), key, until=until, issuer=issuer)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return _context(folder, key, builder.sign(self.key, hashes.SHA256()))
+        return _write(folder / f"{name}.pem", key, builder.sign(self.key, hashes.SHA256()))
 
 
 def self_signed_server(folder: Path) -> ssl.SSLContext:
@@ -69,11 +78,14 @@ def _builder(
 
 
 def _context(folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> ssl.SSLContext:
-    path = folder / "server.pem"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_write(folder / "server.pem", key, certificate))
+    return context
+
+
+def _write(path: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> Path:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
+    return path
