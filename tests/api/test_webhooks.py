@@ -128,6 +128,17 @@ async def test_wrong_answers_are_repeated_under_the_same_id_until_somebody_has_t
     assert (await sql.events("webhook.event_redelivered"))[0]["objects"] == [receiver.ids[0], view["endpointId"]]
 
 
+async def test_an_endpoint_that_was_added_later_can_be_sent_what_it_missed(vault: Installation) -> None:
+    await stored(vault)
+    [event] = await told(vault)
+    async with receiving() as receiver, delivering(vault) as deliverer:
+        view = await endpoint(vault, receiver.url)
+        answer = await vault.api.post(f"/v1/events/{event['eventId']}/redeliver")
+        assert answer.json()["endpointIds"] == [view["endpointId"]]
+        await deliver(deliverer, lambda: bool(receiver.ids))
+    assert receiver.received[0].verified(view["secret"]) == event
+
+
 async def test_the_log_of_a_delivery_is_bounded(vault: Installation, sql: Sql) -> None:
     async with receiving() as receiver, delivering(vault) as deliverer:
         view = await endpoint(vault, receiver.url)
