@@ -45,6 +45,15 @@ def reachable(text: str, allowed: Sequence[Network] = ()) -> bool:
     return _is_public(address) or any(address in network for network in allowed)
 
 
+def within(text: str, networks: Sequence[Network]) -> bool:
+    """Tell whether an address is in one of these networks; False for what is not an address."""
+    try:
+        address = _meant(ip_address(text))
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
 def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Give the IPv4 address that an IPv6 one stands for, where it does."""
     if isinstance(address, IPv4Address):

@@ -24,6 +24,7 @@ from vault.directory import Directory
 from vault.erasure import Erasure
 from vault.events import Events
 from vault.gateway.client import GatewayClient
+from vault.gateway.endpoint import Connections
 from vault.gateway.limits import Timeouts
 from vault.key_life import KeyLife
 from vault.limiter import Limiter
@@ -148,6 +149,7 @@ def gateway_client(settings: Settings) -> GatewayClient:
         timeouts=_timeouts(settings.gateway_timeout),
         ca_file=settings.gateway_ca_file,
         allow_plain_http=not settings.in_production,
+        connections=Connections(networks=settings.gateway_networks),
     )
 
 

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
         description="https://host of the payment gateway"
     )
     gateway_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
+    gateway_networks: Networks = Field((), description="CIDR blocks separated by commas that the gateway is in")
     public_url: Annotated[str, AfterValidator(setting_kinds.web_url)] = Field(
         description="https://host under which the gateway reaches this vault"
     )

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from vault.reachable import reachable
+from vault.reachable import reachable, within
 
 PRIVATE = [
     "127.0.0.1",
@@ -62,3 +62,10 @@ def test_others_are_reachable_where_they_are_allowed_alone(address: str) -> None
 @pytest.mark.parametrize("address", [*NEVER, *NO_ADDRESS])
 def test_some_are_never_reachable(address: str) -> None:
     assert not reachable(address, EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"), [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("11.1.2.3", False), ("gateway.example", False)]
+)
+def test_an_address_is_within_networks_in_every_spelling(text: str, *, inside: bool) -> None:
+    assert within(text, [ip_network("10.0.0.0/8")]) is inside

@@ -21,7 +21,7 @@ from aiohttp.tracing import Trace
 
 from vault import metrics, trace
 from vault.gateway.answers import HEADER_NAMES, Reply, verified
-from vault.gateway.endpoint import origin, tls_context
+from vault.gateway.endpoint import Connections, origin, socket_within, tls_context
 from vault.gateway.errors import GatewayError, NotSent, NotSentReason, OutcomeUnknown, UnknownReason
 from vault.gateway.json_text import json_bytes
 from vault.gateway.limits import Deadline, Timeouts
@@ -61,14 +61,14 @@ class GatewayClient:
         gateway_url: str,
         *,
         timeouts: Timeouts | None = None,
-        connections: int = 100,
+        connections: Connections | None = None,
         ca_file: Path | None = None,
         allow_plain_http: bool = False,
         now_ms: Callable[[], int] = _epoch_milliseconds,
     ) -> None:
         self._origin = origin(gateway_url, allow_plain_http=allow_plain_http)
         self._timeouts = timeouts or Timeouts()
-        self._connections = connections
+        self._connections = connections or Connections()
         self._tls = tls_context(ca_file) if self._origin.startswith("https:") else False  # loading roots is slow
         self._now_ms = now_ms
         self._session: aiohttp.ClientSession | None = None
@@ -76,7 +76,11 @@ class GatewayClient:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=_QuietConnector(
-                ssl=self._tls, limit=0, limit_per_host=self._connections, keepalive_timeout=_IDLE_SECONDS
+                ssl=self._tls,
+                limit=0,
+                limit_per_host=self._connections.most,
+                keepalive_timeout=_IDLE_SECONDS,
+                socket_factory=socket_within(self._connections.networks),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "cardvault", "Accept-Encoding": "identity"},

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.vault.gateway.calls import client_for, pay
+from vault.gateway.endpoint import Connections
 from vault.gateway.errors import GatewayError
 from vault.gateway.limits import Deadline
 
@@ -21,7 +22,7 @@ async def outcome(call: object) -> str:
 
 
 async def main(url: str) -> None:
-    async with client_for(url, connections=1) as client:
+    async with client_for(url, connections=Connections(1)) as client:
         first = asyncio.create_task(outcome(pay(client)))
         await asyncio.sleep(0)
         second = asyncio.create_task(outcome(pay(client, deadline=Deadline.after(1.0))))

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from ipaddress import ip_network
 from typing import cast
 
 import aiohttp
@@ -12,6 +13,7 @@ from tests.vault.gateway.calls import client_for, not_sent, pay, unknown
 from tests.vault.gateway.doubles import Reply, Request, answering, raw_gateway
 from vault.gateway import client as client_module
 from vault.gateway.client import _OneShotBody
+from vault.gateway.endpoint import Connections
 from vault.gateway.errors import NotSent, NotSentReason, OutcomeUnknown, UnknownReason
 from vault.gateway.limits import Deadline
 
@@ -26,9 +28,25 @@ async def test_one_connection_serves_many_calls_in_a_row() -> None:
 
 
 async def test_no_more_connections_are_opened_than_allowed() -> None:
-    async with raw_gateway() as gateway, client_for(gateway.url, connections=2) as client:
+    async with raw_gateway() as gateway, client_for(gateway.url, connections=Connections(2)) as client:
         await asyncio.gather(*(pay(client) for _ in range(10)))
     assert (len(gateway.connections), len(gateway.requests)) == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("networks", "reached"),
+    [((), True), (("127.0.0.0/8",), True), (("10.0.0.0/8", "::1/128"), False)],
+    ids=["any", "its own", "others"],
+)
+async def test_no_connection_leaves_the_gateways_networks(networks: tuple[str, ...], *, reached: bool) -> None:
+    """NET-2: the address counts, not the name; what was not connected to was not sent to."""
+    connections = Connections(networks=[ip_network(each) for each in networks])
+    async with raw_gateway() as gateway, client_for(gateway.url, connections=connections) as client:
+        if reached:
+            await pay(client)
+        else:
+            assert await not_sent(client) is NotSentReason.CONNECT_FAILED
+    assert len(gateway.requests) == int(reached)
 
 
 async def test_a_call_after_a_closed_connection_opens_a_new_one() -> None:

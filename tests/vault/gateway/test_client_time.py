@@ -12,6 +12,7 @@ import pytest
 
 from tests.vault.gateway.calls import BODY, BRIEF, client_for, not_sent, pay, unknown
 from tests.vault.gateway.doubles import Reply, Request, Script, answering, credentials, raw_gateway
+from vault.gateway.endpoint import Connections
 from vault.gateway.errors import NotSentReason, OutcomeUnknown, UnknownReason
 from vault.gateway.limits import Deadline, Timeouts
 from vault.gateway.operations import Operation
@@ -64,7 +65,10 @@ class TestDeadline:
 
     async def test_a_sender_that_waited_for_a_connection_past_it_sends_nothing(self) -> None:
         release, clock = asyncio.Event(), Clock()
-        async with raw_gateway(held_back(release)) as gateway, client_for(gateway.url, connections=1) as client:
+        async with (
+            raw_gateway(held_back(release)) as gateway,
+            client_for(gateway.url, connections=Connections(1)) as client,
+        ):
             first = asyncio.create_task(pay(client))
             await gateway.arrived.wait()
             second = asyncio.create_task(not_sent(client, deadline=Deadline.after(100, clock=clock)))
@@ -81,7 +85,7 @@ class TestDeadline:
         release, patient = asyncio.Event(), Timeouts(connect=3600, total=3600)
         async with (
             raw_gateway(held_back(release)) as gateway,
-            client_for(gateway.url, connections=1, timeouts=patient) as client,
+            client_for(gateway.url, connections=Connections(1), timeouts=patient) as client,
         ):
             first = asyncio.create_task(pay(client))
             await gateway.arrived.wait()
@@ -115,7 +119,7 @@ class TestPhases:
         release = asyncio.Event()
         async with (
             raw_gateway(held_back(release)) as gateway,
-            client_for(gateway.url, connections=1, timeouts=Timeouts(connect=0.1, tls=0.1)) as client,
+            client_for(gateway.url, connections=Connections(1), timeouts=Timeouts(connect=0.1, tls=0.1)) as client,
         ):
             first = asyncio.create_task(pay(client))
             await gateway.arrived.wait()
@@ -169,7 +173,10 @@ class TestPhases:
 
     async def test_a_cancelled_call_is_not_sent_later(self) -> None:
         release = asyncio.Event()
-        async with raw_gateway(held_back(release)) as gateway, client_for(gateway.url, connections=1) as client:
+        async with (
+            raw_gateway(held_back(release)) as gateway,
+            client_for(gateway.url, connections=Connections(1)) as client,
+        ):
             first = asyncio.create_task(pay(client))
             await gateway.arrived.wait()
             second = asyncio.create_task(pay(client))
