@@ -88,10 +88,10 @@ class _Lease:
         return not self._granted.slots and now < self._until
 
     def wanted(self, policy: Policy, now: float) -> Wanted:
-        """Ask for twice as many as were used up in time, for half of what was not, up to a small part of the quota."""
-        if self._left:
+        """Ask for twice as many as were used up in time, for half where half was not, up to a part of the quota."""
+        if self._left > self._size // 2:
             self._size //= 2
-        elif now < self._until:
+        elif not self._left and now < self._until:
             self._size *= 2
         self._size = max(1, min(self._size, min(policy.quotas) // _PART))
         return Wanted(policy.spans, policy.quotas, self._size, self._left, self._granted.slices)

@@ -141,6 +141,14 @@ async def test_a_lease_ends_with_its_slice_and_what_is_left_is_given_back(counti
     assert await spend(process, spender(1000), 2) == 1
 
 
+async def test_as_many_are_asked_for_again_as_were_nearly_used_up(counting: Counting) -> None:
+    process = counting.process()
+    assert await spend(process, spender(1000), 6) == 6
+    counting.clock.now += 100_000
+    assert await spend(process, spender(1000), 1) == 1
+    assert await counting.taken() == 6 + 4
+
+
 async def test_a_slot_that_was_not_needed_is_given_back_while_its_lease_lasts(counting: Counting) -> None:
     process, place = counting.process(), limits.Counter("mer_a", "cli_a", Limit.DISTINCT_CARDS)
     process.give_back(place)
