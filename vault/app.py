@@ -20,6 +20,7 @@ from vault.opening import report_damaged_key
 from vault.problems import request_id_of
 from vault.routes import (
     access,
+    audit,
     cards,
     docs_page,
     gateway,
@@ -35,12 +36,12 @@ from vault.routes import (
 from vault.routes.direct import DirectRoute, ShortCut
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
-from vault.store import audit
+from vault.store.audit import append
 
 _ROUTERS: Final = (
     *(cards.hot, payments.hot, mandates.hot),
     *(cards.router, payments.router, movements.router, sessions.router, mandates.router, options.router),
-    *(vaultings.router, webhooks.router, gateway.router, health.router),
+    *(vaultings.router, webhooks.router, audit.router, gateway.router, health.router),
 )
 
 Opening: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Services]]
@@ -96,7 +97,7 @@ async def _record_withheld(request: Request, pointers: Sequence[str]) -> None:
     details = {"operation": access.operation_of(request), "pointers": " ".join(pointers)[:1024]}
     event = Event(EventType.RESPONSE_WITHHELD, origin, "", (), Outcome.FAILURE, "pan_withheld", details)
     async with access.services_of(request).database.session() as session:
-        await audit.append(session, event)
+        await append(session, event)
 
 
 def from_environment() -> FastAPI:

@@ -13,6 +13,7 @@ from typing import Final
 from keys.keyring import Keyring
 from vault import metrics
 from vault.audit.events import ActorKind, Origin
+from vault.auditing.reading import AuditReading
 from vault.auth import Authenticator
 from vault.card_life import ExpirySweep
 from vault.card_testing import CardGuard
@@ -47,7 +48,7 @@ from vault.payments.writing_ahead import Tools
 from vault.reconcile import Reconciler
 from vault.reencryption import Reencryption
 from vault.retention import Retention
-from vault.roles import APP
+from vault.roles import APP, AUDITOR
 from vault.rules.retries import load_rules
 from vault.settings import Settings
 from vault.tokens import GatewayTokens
@@ -58,6 +59,7 @@ from vault.vaultings.recording import VaultingRecorder
 from vault.webhooks import Webhooks
 
 _KEYS: Final = Origin(ActorKind.WORKER, "keys")
+_AUDITORS: Final = 2  # connections; they are opened when somebody asks
 _LEASE_CALLS: Final = 2  # should resolving a payment take longer, another worker only asks once more
 _SHOWN_SECONDS: Final = 1.0
 _ORPHAN_PATIENCE: Final = 2  # of the longest pause between inquiries: a payment whose answer was lost is known by then
@@ -94,6 +96,7 @@ class Services:
     orphans: Orphans
     webhooks: Webhooks
     events: Events
+    audit_reading: AuditReading
     key_life: KeyLife
     reencryption: Reencryption
 
@@ -115,14 +118,16 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     `SettingsInvalid` for an unusable file of retry rules.
     """
     database = Database(settings.database_url.get_secret_value(), role=APP, pool_size=settings.pool_size)
+    auditors = _auditors_database(settings)
     try:
         keyring = await open_keyring(settings, database)
         async with gateway_client(settings) as client:
-            services = _assemble(settings, database, keyring, client)
+            services = _assemble(settings, (database, auditors), keyring, client)
             async with _pool_shown(database):
                 yield services
             await services.card_guard.close()
     finally:
+        await auditors.close()
         await database.close()
 
 
@@ -140,6 +145,11 @@ async def _pool_shown(database: Database) -> AsyncIterator[None]:
         yield
     finally:
         showing.cancel()
+
+
+def _auditors_database(settings: Settings) -> Database:
+    url = settings.auditor_database_url or settings.database_url
+    return Database(url.get_secret_value(), role=AUDITOR, pool_size=_AUDITORS)
 
 
 def gateway_client(settings: Settings) -> GatewayClient:
@@ -187,7 +197,10 @@ def _storing(tools: Tools, client: GatewayClient, pace: Pace) -> _Storing:
     return _Storing(Vaultings(tools, calls, recorder, follower), follower, recorder)
 
 
-def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
+def _assemble(
+    settings: Settings, databases: tuple[Database, Database], keyring: Keyring, client: GatewayClient
+) -> Services:
+    database, auditors = databases
     tools = _tools(settings, database, keyring, client)
     limiter = Limiter(database) if settings.limits else None
     directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
@@ -224,6 +237,7 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         orphans=Orphans(database, recorder, pause=pace.first, patience=_ORPHAN_PATIENCE * settings.inquiry_max),
         webhooks=Webhooks(database, keyring, settings.webhook_networks),
         events=Events(database),
+        audit_reading=AuditReading(auditors),
         key_life=KeyLife(database, keyring, _KEYS),
         reencryption=Reencryption(database, keyring, _KEYS),
     )

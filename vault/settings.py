@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     environment: Environment = Field(Environment.PRODUCTION, description="development or production")
     database_url: DatabaseUrl = Field(description="postgresql://user:password@host:5432/database")
     admin_database_url: DatabaseUrl | None = Field(None, description="the same, for a role that may migrate")
+    auditor_database_url: DatabaseUrl | None = Field(
+        None, description="the same, for a role that may read the audit log"
+    )
     seal: Annotated[str, AfterValidator(setting_kinds.seals)] = Field(description="local:/path/to/keystore")
     seal_passphrase_file: Path | None = Field(
         None, description="the path of a file that holds the keystore's passphrase"
@@ -226,7 +229,7 @@ def _syslogs(text: str | None) -> tuple[SyslogAddress, ...]:
     return setting_kinds.syslogs(text) if text else ()
 
 
-_SECRETS: Final = ("database_url", "admin_database_url")
+_SECRETS: Final = ("database_url", "admin_database_url", "auditor_database_url")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:

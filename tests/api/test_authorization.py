@@ -13,6 +13,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from tests.api.money import capture, captured, refund, refunded
+from tests.api.reading import sequenced
 from tests.api.receiver import endpoint, told
 from tests.api.shop import BUYER, Sql, card_on_file, paid, payment, problem, store, stored
 from tests.api.subscriptions import charge, consent, recorded
@@ -94,6 +95,9 @@ GUARDED: dict[tuple[str, str], Guarded] = {
     ),
     ("DELETE", "/v1/webhook-endpoints/{endpointId}"): Guarded("/v1/webhook-endpoints/{endpoint}", Scope.WEBHOOKS_WRITE),
     ("GET", "/v1/events"): Guarded("/v1/events", Scope.EVENTS_READ, foreign=False),
+    ("GET", "/v1/audit/events"): Guarded("/v1/audit/events", Scope.AUDIT_READ, foreign=False),
+    ("GET", "/v1/audit/checkpoint"): Guarded("/v1/audit/checkpoint", Scope.AUDIT_READ, foreign=False),
+    ("GET", "/v1/audit/proofs/{auditEventId}"): Guarded("/v1/audit/proofs/{audited}", Scope.AUDIT_READ),
     ("POST", "/v1/events/{eventId}/redeliver"): Guarded("/v1/events/{event}/redeliver", Scope.WEBHOOKS_WRITE, {}),
 }
 # Routes that admit everybody, and why they may.
@@ -201,6 +205,7 @@ async def _objects(vault: Installation) -> dict[str, str]:
         "vaulting": vaulting_id,
         "endpoint": endpoint_id,
         "event": event["eventId"],
+        "audited": await sequenced(vault),
     }
 
 

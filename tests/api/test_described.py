@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.api.conftest import QUICK
 from tests.api.money import ask_capture, capture, refunded
+from tests.api.reading import sequenced
 from tests.api.receiver import endpoint, told
 from tests.api.shop import paid, payment, store, stored
 from tests.api.subscriptions import authenticated, consent, recorded
@@ -57,6 +58,7 @@ async def objects(vault: Installation) -> dict[str, str]:
         "vaultingRequestId": (await kept(vault, keep(buyer="vaulter")))["vaultingRequestId"],
         "endpointId": (await endpoint(vault, "http://127.0.0.1:9/"))["endpointId"],
         "eventId": (await told(vault, objectId=card["cardId"]))[0]["eventId"],
+        "auditEventId": await sequenced(vault),
     }
 
 

@@ -113,3 +113,4 @@ MandatesWriter = Annotated[Caller, Depends(Access(Scope.MANDATES_WRITE), scope="
 Charger = Annotated[Caller, Depends(Access(Scope.MIT_WRITE), scope="function")]
 WebhooksWriter = Annotated[Caller, Depends(Access(Scope.WEBHOOKS_WRITE), scope="function")]
 EventsReader = Annotated[Caller, Depends(Access(Scope.EVENTS_READ), scope="function")]
+AuditReader = Annotated[Caller, Depends(Access(Scope.AUDIT_READ), scope="function")]

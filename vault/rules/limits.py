@@ -115,6 +115,7 @@ OPERATIONS: Final[Mapping[str, Limit]] = {
         (Limit.LIST, "list_webhook_endpoints list_webhook_deliveries"),
         (Limit.WEBHOOKS, "create_webhook_endpoint delete_webhook_endpoint send_test_webhook"),
         (Limit.WEBHOOKS, "rotate_webhook_secret redeliver_event"),
+        (Limit.AUDIT, "list_audit_events get_audit_checkpoint get_audit_proof"),
     )
     for name in names.split()
 }

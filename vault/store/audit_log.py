@@ -86,7 +86,7 @@ insert into vault.audit_leaf (epoch, place, event_id, merchant_id, occurred_at, 
 select $1, * from unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::bytea[])
 """
 
-_LEAF_COLUMNS = "place, event_id, merchant_id, occurred_at, hash, entry"
+LEAF_COLUMNS = "place, event_id, merchant_id, occurred_at, hash, entry"
 _HEAD = "select epoch, origin, size, frontier from vault.audit_head"
 
 
@@ -240,7 +240,7 @@ async def leaves(session: Session, epoch: int, start: int, end: int, *, batch: i
     """Give leaves in order, a batch at a time."""
     while start < end:
         rows = await session.rows(
-            f"select {_LEAF_COLUMNS} from vault.audit_leaf where epoch = $1 and place >= $2 and place < $3 "
+            f"select {LEAF_COLUMNS} from vault.audit_leaf where epoch = $1 and place >= $2 and place < $3 "
             "order by place",
             epoch,
             start,

@@ -1,0 +1,102 @@
+"""A merchant's own view of the audit log: its signed events, the newest checkpoint, and the proof of one event.
+
+It refuses to know HTTP and keys: who asks verifies signatures with a key that came from elsewhere. Invariants: only
+what a checkpoint covers is shown, so that everything shown can be proved; what is read is read in the role
+`cardvault_auditor`, and is an event itself before it is released (controls.md AUD-1, AUD-4).
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vault.audit.events import Event, EventType
+from vault.audit.logged import Logged, read
+from vault.audit.merkle import inclusion
+from vault.audit.note import Checkpoint, NoteInvalid
+from vault.auditing.stored_tree import StoredTree, StoredTreeBroken
+from vault.auth import Caller
+from vault.db import Database, Session
+from vault.errors import IntegrityFailure, NotFound
+from vault.store import audit, audit_log, audit_view
+from vault.store.audit_view import LogFilter
+
+_PROOF: Final = "c2sp.org/tlog-proof@v1"
+_UNSIGNED: Final = "Nothing of the audit log is signed yet: a worker does that within seconds."
+_UNKNOWN: Final = "No signed event of yours has this id; new ones are signed within seconds."
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The newest checkpoint: its note, and what the note says."""
+
+    epoch: int
+    note: str
+    checkpoint: Checkpoint
+
+
+class AuditReading:
+    """The service behind `/v1/audit`, on a pool in the auditors' role."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def listed(self, caller: Caller, wanted: LogFilter, after: int | None, limit: int) -> Sequence[Logged]:
+        """Give the merchant's signed events behind a place, oldest first."""
+        async with self._database.session() as session:
+            signed = await _signed(session)
+            if signed is None:
+                return []
+            end = signed.checkpoint.tree.size
+            found = await audit_view.listed(session, (signed.epoch, caller.merchant_id), wanted, after, (end, limit))
+            await _record(session, caller, "list_audit_events")
+        return [read(leaf.place, leaf.hash, leaf.entry) for leaf in found]
+
+    async def checkpoint(self) -> Signed:
+        """Give the newest checkpoint; raises `NotFound` before the first one."""
+        async with self._database.session() as session:
+            signed = await _signed(session)
+        if signed is None:
+            raise NotFound(_UNSIGNED)
+        return signed
+
+    async def proof(self, caller: Caller, event_id: str) -> str:
+        """Give the proof that a merchant's event is in the log, with the entry itself as its extra data.
+
+        The form is c2sp.org/tlog-proof. Raises `NotFound`, also for an event that no checkpoint covers yet.
+        """
+        async with self._database.session() as session:
+            signed = await _signed(session)
+            leaf = await audit_view.leaf_of(session, signed.epoch, caller.merchant_id, event_id) if signed else None
+            if signed is None or leaf is None or leaf.place >= signed.checkpoint.tree.size:
+                raise NotFound(_UNKNOWN)
+            tree = StoredTree(session, signed.epoch)
+            try:
+                hashes = [await tree.hash_of(each) for each in inclusion(leaf.place, signed.checkpoint.tree.size)]
+            except StoredTreeBroken:
+                raise IntegrityFailure from None
+            await _record(session, caller, "get_audit_proof", event_id)
+        lines = [_PROOF, f"extra {_text(leaf.entry)}", f"index {leaf.place}", *map(_text, hashes)]
+        return "\n".join([*lines, "", signed.note])
+
+
+async def _signed(session: Session) -> Signed | None:
+    head = await audit_log.head(session)
+    note = await audit_log.newest_checkpoint(session, head.epoch) if head else None
+    if head is None or note is None:
+        return None
+    try:
+        return Signed(head.epoch, note, Checkpoint.parse(note.rpartition("\n\n")[0] + "\n"))
+    except NoteInvalid:
+        raise IntegrityFailure from None
+
+
+async def _record(session: Session, caller: Caller, operation: str, *objects: str) -> None:
+    details = {"operation": operation}
+    await audit.append(
+        session, Event(EventType.AUDIT_READ, caller.origin, caller.merchant_id, objects, details=details)
+    )
+
+
+def _text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()
