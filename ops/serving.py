@@ -26,6 +26,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ops.lifeline import tie_to
 from ops.memory import keep_memory_private
+from ops.presence import say_started, say_stopped
 from ops.protocol import ServerConfig
 from ops.refusal import Refused
 from vault import metrics
@@ -88,8 +89,11 @@ def run_server(options: ServerOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     _log.info("server.starting", host=options.host, port=options.port, count=options.workers)
-    with _counting_together(options.workers), _Companion(wanted=options.with_worker) as companion:
-        serve_on(listener, uvicorn_config(settings, options), options.workers)
+    try:
+        with _counting_together(options.workers), _Companion(wanted=options.with_worker) as companion:
+            serve_on(listener, uvicorn_config(settings, options), options.workers)
+    finally:
+        asyncio.run(say_stopped(settings, "server"))
     if companion.failed:
         raise Refused("the worker beside the server ended; the log says why")
 
@@ -116,9 +120,9 @@ def _refuse_plain_text_to_strangers(settings: Settings, options: ServerOptions) 
 
 
 async def _rehearsed(settings: Settings) -> None:
-    """Open what the application will open, so that a failure is one message and not a restart loop."""
-    async with running_services(settings):
-        pass
+    """Open what the application will open, so that a failure is one message and not a restart loop; say it starts."""
+    async with running_services(settings) as services:
+        await say_started(services.database, "server")
 
 
 def listener_for(host: str, port: int) -> socket.socket:

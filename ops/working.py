@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 
 from ops.memory import keep_memory_private
+from ops.presence import on_record
 from ops.serving import listener_for
 from vault.logs import configure
 from vault.services import Services, running_services
@@ -59,6 +60,7 @@ async def _work(settings: Settings, listener: socket.socket | None) -> None:
         _sender(settings) as sender,
         audit_loops(services) as auditing,
         _answering(services, listener),
+        on_record(services.database, "worker"),
     ):
         pulses: list[Pulse] = []
         beating = heartbeat(services.database, pulses)

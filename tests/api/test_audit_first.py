@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 Call = tuple[str, str, dict[str, Any] | None]
 
 
-async def _contents(sql: Sql) -> dict[str, str | None]:
+async def contents(sql: Sql) -> dict[str, str | None]:
     names = [table.name for table in metadata.tables.values() if table.name not in tables.UNAUDITED]
     statement = "select md5(string_agg(t::text, '' order by t::text)) from vault.{} t"
     return {name: await sql.value(statement.format(name)) for name in names}
@@ -45,19 +45,19 @@ async def test_without_a_place_for_its_event_nothing_is_changed_or_sent(
         ("POST", f"/v1/payments/{taken['paymentId']}/refunds", refund()),
         ("POST", f"/v1/payments/{waiting['paymentId']}/cancel", {}),
     ]
-    before = await _contents(sql)
+    before = await contents(sql)
     async with no_audit(sql.connection):
         for method, path, content in calls:
             answer = await vault.api.request(method, path, json=content)
             assert answer.status_code in {500, 503}, path
             assert_clean(answer.content, "the answer")
-            assert await _contents(sql) == before, path
+            assert await contents(sql) == before, path
         bringing = courier(vault, blueprint)
         assert (await bringing.bring(told(waiting))).status_code in {500, 503}
         assert (await bringing.bring(told(waiting, paymentRequestId="nobody"))).status_code in {500, 503}
         for refused in (f"/v1/cards/{card_id}x", f"/v1/payments/{view['paymentId']}x"):
             assert (await vault.api.get(refused)).status_code in {500, 503}
-        assert await _contents(sql) == before
+        assert await contents(sql) == before
     for request_id in (body["paymentRequestId"], stored_body["paymentRequestId"]):
         assert await vault.sent(request_id) == []
     for operation in ("cancel", "capture"):

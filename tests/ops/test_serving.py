@@ -1,5 +1,7 @@
 """`cardvault serve` and `cardvault worker` as processes."""
 
+import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import asyncpg
 import pytest
 
 from ops.local_http import Call, call, is_up
@@ -25,6 +28,8 @@ from tests.installation import settings_for
 from tests.ops.cli.commands import Desk, desk_at
 from tests.ops.processes import await_that, is_alive, start
 from vault import metrics
+
+KINDS = ("process.started", "process.stopped")
 
 
 @pytest.fixture
@@ -86,7 +91,22 @@ def children(pid: int) -> list[int]:
     return found + [grandchild for child in found for grandchild in children(child)]
 
 
-def test_a_server_with_processes_and_a_worker_ends_as_a_whole(desk: Desk, port: int, log_folder: Path) -> None:
+async def presence(url: str) -> set[tuple[str, str]]:
+    """Give which process has told the audit log of what, sequenced or not."""
+    connection = await asyncpg.connect(url, ssl=False)
+    bodies = await connection.fetch(
+        "select body from vault.audit_pending "
+        "union all select convert_to((convert_from(entry, 'UTF8')::json -> 'event')::text, 'UTF8') from vault.audit_leaf"
+    )
+    await connection.close()
+    events = [json.loads(row["body"]) for row in bodies]
+    return {(each["details"]["process"], each["type"]) for each in events if each["type"] in KINDS}
+
+
+def test_a_server_with_processes_and_a_worker_ends_as_a_whole(
+    desk: Desk, port: int, log_folder: Path, database_url: str
+) -> None:
+    """AUD-1: both are on record, from start to stop."""
     url = f"http://127.0.0.1:{port}"
     with (log_folder / f"serve-{port}.log").open("wb") as log:
         server = start(["serve", "--port", str(port), "--workers", "2", "--with-worker"], log, desk.env)
@@ -103,6 +123,7 @@ def test_a_server_with_processes_and_a_worker_ends_as_a_whole(desk: Desk, port: 
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
         await_that(lambda: not any(map(is_alive, family)))
+    assert asyncio.run(presence(database_url)) == {(each, kind) for each in ("server", "worker") for kind in KINDS}
 
 
 def test_a_killed_server_leaves_no_process(desk: Desk, port: int, log_folder: Path) -> None:
