@@ -21,6 +21,7 @@ from vault.cards import Cards
 from vault.cursors import Cursors
 from vault.custody import open_keyring
 from vault.db import Database
+from vault.denials import Denials
 from vault.directory import Directory
 from vault.erasure import Erasure
 from vault.events import Events
@@ -96,6 +97,7 @@ class Services:
     orphans: Orphans
     webhooks: Webhooks
     events: Events
+    denials: Denials
     audit_reading: AuditReading
     key_life: KeyLife
     reencryption: Reencryption
@@ -126,6 +128,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
             async with _pool_shown(database):
                 yield services
             await services.card_guard.close()
+            await services.denials.close()
     finally:
         await auditors.close()
         await database.close()
@@ -237,6 +240,7 @@ def _assemble(
         orphans=Orphans(database, recorder, pause=pace.first, patience=_ORPHAN_PATIENCE * settings.inquiry_max),
         webhooks=Webhooks(database, keyring, settings.webhook_networks),
         events=Events(database),
+        denials=Denials(database),
         audit_reading=AuditReading(auditors),
         key_life=KeyLife(database, keyring, _KEYS),
         reencryption=Reencryption(database, keyring, _KEYS),

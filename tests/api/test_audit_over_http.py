@@ -85,7 +85,7 @@ async def test_pages_and_filters_find_each_event_once(vault: Installation) -> No
     middle = whole[2]["at"]
     assert (await listed(vault, limit=100, createdFrom=middle))["events"] == whole[2:]
     assert (await listed(vault, limit=100, createdTo=middle))["events"] == whole[:2]
-    for wrong in ({"type": "none"}, {"outcome": "maybe"}, {"cursor": "x"}, {"limit": 0}, {"objectId": 'a"b'}):
+    for wrong in ({"type": "none"}, {"outcome": "maybe"}, {"cursor": "x"}, {"limit": 0}):
         problem(await vault.api.get("/v1/audit/events", params=wrong), 422, "request_invalid")
 
 

@@ -21,7 +21,6 @@ from vault.middleware import LIMIT_HEADERS
 from vault.problems import request_id_of
 from vault.rules.limits import OPERATIONS, Limit
 from vault.services import Services
-from vault.store import audit
 
 # What an id of ours in a path can be made of; anything else that is like one is simply not found.
 OUR_ID: Final = r"^[!-~]+$"
@@ -51,11 +50,10 @@ def operation_of(request: Request) -> str:
 
 
 async def record_denial(request: Request, merchant_id: str, origin: Origin, reason: str) -> None:
-    """Write the event of a denied request."""
+    """Put a denied request on record."""
     details = {"operation": operation_of(request)}
     event = Event(EventType.ACCESS_DENIED, origin, merchant_id, (), Outcome.DENIED, reason, details)
-    async with services_of(request).database.session() as session:
-        await audit.append(session, event)
+    await services_of(request).denials.record(event)
 
 
 class Access(SecurityBase):
