@@ -120,17 +120,18 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     `SettingsInvalid` for an unusable file of retry rules.
     """
     database = Database(settings.database_url.get_secret_value(), role=APP, pool_size=settings.pool_size)
-    auditors = _auditors_database(settings)
     try:
         keyring = await open_keyring(settings, database)
         async with gateway_client(settings) as client:
-            services = _assemble(settings, (database, auditors), keyring, client)
-            async with _pool_shown(database):
-                yield services
-            await services.card_guard.close()
-            await services.denials.close()
+            services = _assemble(settings, database, keyring, client)
+            try:
+                async with _pool_shown(database):
+                    yield services
+                await services.card_guard.close()
+            finally:
+                await services.denials.close()
+                await services.audit_reading.close()
     finally:
-        await auditors.close()
         await database.close()
 
 
@@ -193,6 +194,11 @@ def _tools(settings: Settings, database: Database, keyring: Keyring, client: Gat
     )
 
 
+def _pace(settings: Settings) -> Pace:
+    lease = _LEASE_CALLS * settings.gateway_timeout
+    return Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
+
+
 def _storing(tools: Tools, client: GatewayClient, pace: Pace) -> _Storing:
     recorder = VaultingRecorder(tools.database, tools.keyring, first_inquiry_seconds=pace.first)
     calls = VaultCaller(client)
@@ -200,17 +206,12 @@ def _storing(tools: Tools, client: GatewayClient, pace: Pace) -> _Storing:
     return _Storing(Vaultings(tools, calls, recorder, follower), follower, recorder)
 
 
-def _assemble(
-    settings: Settings, databases: tuple[Database, Database], keyring: Keyring, client: GatewayClient
-) -> Services:
-    database, auditors = databases
-    tools = _tools(settings, database, keyring, client)
+def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
+    tools, pace = _tools(settings, database, keyring, client), _pace(settings)
     limiter = Limiter(database) if settings.limits else None
     directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
     canceller = Canceller(database, directory, tools.sender, recorder)
     charging = Charging(tools, canceller)
-    lease = _LEASE_CALLS * settings.gateway_timeout
-    pace = Pace(settings.inquiry_first, settings.inquiry_max, settings.not_sent_grace, lease)
     storing = _storing(tools, client, pace)
     return Services(
         settings=settings,
@@ -241,7 +242,7 @@ def _assemble(
         webhooks=Webhooks(database, keyring, settings.webhook_networks),
         events=Events(database),
         denials=Denials(database),
-        audit_reading=AuditReading(auditors),
+        audit_reading=AuditReading(_auditors_database(settings)),
         key_life=KeyLife(database, keyring, _KEYS),
         reencryption=Reencryption(database, keyring, _KEYS),
     )

@@ -41,6 +41,10 @@ class AuditReading:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._database.close()
+
     async def listed(self, caller: Caller, wanted: LogFilter, after: int | None, limit: int) -> Sequence[Logged]:
         """Give the merchant's signed events behind a place, oldest first."""
         async with self._database.session() as session:
