@@ -8,7 +8,7 @@ a child process never spends what its parent reserved.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
@@ -56,6 +56,13 @@ class NewKey:
     purpose: Purpose
     root_key_id: bytes
     wrapped: bytes = field(repr=False)
+
+    def row(self) -> "WrappedKey":
+        """Give the key as it will be stored."""
+        now = datetime.now(UTC)
+        return WrappedKey(
+            self.key_id, self.merchant_id, self.purpose, KeyState.ACTIVE, self.root_key_id, self.wrapped, now
+        )
 
 
 @dataclass(frozen=True, slots=True)

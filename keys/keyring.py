@@ -50,6 +50,7 @@ Reopen: TypeAlias = Callable[[], Awaitable[Mapping[bytes, RootKey]]]
 DEFAULT_BLOCK: Final = 4096
 DEFAULT_LIMIT: Final = 2**31
 DEFAULT_CACHE_SIZE: Final = 2048
+_KEPT: Final = frozenset({Purpose.FINGERPRINT, Purpose.AUDIT})
 _STRIPES: Final = 64
 _SUCCESSIONS: Final = 8  # others may use a successor up as well before its turn comes
 
@@ -74,7 +75,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class _Ring:
-    """A merchant's keys of one purpose that make new values: the active one, then older fingerprint versions."""
+    """A merchant's keys of one purpose: the active one, then older ones that are still asked about old values."""
 
     keys: tuple[DataKey, ...]
 
@@ -186,10 +187,16 @@ class Keyring:
 
     async def signer(self, merchant_id: str, purpose: Purpose) -> Signer:
         """Return the active key of a purpose that signs; KeyUnavailable when there is none."""
-        key = await self.active(merchant_id, purpose)
-        if not isinstance(key.primitive, Signer):
-            raise KeyUnavailable
-        return key.primitive
+        return (await self.signers(merchant_id, purpose))[0]
+
+    async def signers(self, merchant_id: str, purpose: Purpose) -> list[Signer]:
+        """Return every key of a purpose that signs or has signed, the active one first; KeyUnavailable without one."""
+        ring = self._rings.get((merchant_id, purpose)) or await self._find_ring(merchant_id, purpose)
+        return [_signer(key) for key in ring.keys]
+
+    def prospective(self, new: NewKey) -> Signer:
+        """Return a key that was generated to sign, before it is inserted."""
+        return _signer(load_data_key(self._roots[new.root_key_id], new.row(), self._environment))
 
     async def _fingerprint_ring(self, merchant_id: str) -> _Ring:
         pair = (merchant_id, Purpose.FINGERPRINT)
@@ -209,7 +216,7 @@ class Keyring:
         active = [row for row in rows if row.state is KeyState.ACTIVE]
         if not active:
             raise KeyUnavailable
-        older = [row for row in rows if row.purpose is Purpose.FINGERPRINT and row.state is not KeyState.ACTIVE]
+        older = [row for row in rows if row.purpose in _KEPT and row.state is not KeyState.ACTIVE]
         return _Ring(tuple(self._load(row) for row in active + older))
 
     async def _find_key(self, key_id: bytes) -> DataKey:
@@ -266,6 +273,12 @@ class Keyring:
 
     def _context(self, location: Location) -> Context:
         return Context(self._environment, location.merchant_id, location.table, location.row_id, location.field)
+
+
+def _signer(key: DataKey) -> Signer:
+    if not isinstance(key.primitive, Signer):
+        raise KeyUnavailable
+    return key.primitive
 
 
 def _cipher(key: DataKey) -> Cipher:

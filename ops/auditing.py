@@ -6,6 +6,7 @@ folder appears complete or not at all.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from vault.custody import INSTALLATION
 from vault.db import Database, Session
 from vault.roles import AUDITOR
 from vault.settings import Settings
-from vault.store import audit, audit_log, audit_sinks
+from vault.store import audit, audit_epochs, audit_log, audit_sinks
 from vault.store.audit_sinks import Lag
 
 _PATIENCE: Final = 15.0
@@ -219,7 +220,10 @@ async def _prove(session: Session, signer: Signer, against: Basis, making: Makin
     state, key = making.state, NoteKey(against.checkpoint.origin, signer.public)
     part = Part(Range(state.start, state.end), state.asked["merchant"])
     making.put("checkpoint", against.note)
-    text = await exporting.manifest(session, against, part, state.disclosed, making.digests("checkpoint"))
+    handed = [json.dumps({"note": note}) + "\n" for note in await audit_epochs.rotations(session)]
+    making.put("rotations.jsonl", "".join(handed))
+    digests = making.digests("checkpoint", "rotations.jsonl")
+    text = await exporting.manifest(session, against, part, state.disclosed, digests)
     making.put("manifest.json", text)
     making.put("manifest.sig", exporting.signature(text, against, signer))
     making.put("vkey", f"{key}\n")

@@ -12,6 +12,7 @@ import csv
 import hashlib
 import html
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,14 +27,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 SCHEMA = "cardvault.audit-export/1"
 EVENT_SCHEMA = "cardvault.audit/1"
+EPOCH = re.compile("/([2-9]|[1-9][0-9]+)$")
 HASH, KEY_ID, CHECKPOINT_LINES = 32, 4, 3
 TOLERANCE = timedelta(minutes=15)  # by which an entry's time may lie before that of an earlier entry
 MOST_UNWELL = 500  # of what failed or was denied, in a report
 WITHHELD = b"null\n"  # another merchant's entry
 MANIFEST_FIELDS = {
-    *("schema", "origin", "epoch", "size", "root", "from", "to", "merchant", "disclosed", "before", "after", "files"),
+    *("schema", "origin", "epoch", "size", "root", "from", "to", "merchant", "disclosed", "pruned"),
+    *("before", "after", "files"),
 }
-PROVEN = {"checkpoint", "entries.jsonl", "hashes.bin"}
+PROVEN = {"checkpoint", "entries.jsonl", "hashes.bin", "rotations.jsonl"}
 VIEWS = {"entries.csv", "entries.ocsf.jsonl"}  # readings of the entries, each row with the entry itself
 UNPROVEN = {"manifest.json", "manifest.sig", "vkey"}  # what signs, its signature, and a convenience
 
@@ -48,11 +51,10 @@ class Invalid(Exception):
 
 @dataclass(frozen=True)
 class PinnedKey:
-    """The log's key as the auditor was given it."""
+    """The log's key as the auditor was given it, and those that it handed over to; `name` is that of an epoch."""
 
     name: str
-    key_id: bytes
-    public: bytes
+    publics: tuple[bytes, ...]
 
     @classmethod
     def read(cls, text: str) -> "PinnedKey":
@@ -60,22 +62,41 @@ class PinnedKey:
         vkey = Path(text[1:]).read_text().strip() if text.startswith("@") else text
         name, key_id, encoded = (*vkey.split("+", 2), "", "")[:3]
         octets = from_base64(encoded)
-        expected = hashlib.sha256(name.encode() + b"\n" + octets).digest()[:KEY_ID]
-        if octets[:1] != b"\x01" or len(octets) != 1 + HASH or expected.hex() != key_id:
+        if octets[:1] != b"\x01" or len(octets) != 1 + HASH or key_id_of(name, octets[1:]).hex() != key_id:
             raise Unusable("the key is not a log's key: name, id and base64 of an Ed25519 key, joined by +")
-        return cls(name, expected, octets[1:])
+        return cls(name, (octets[1:],))
+
+    def in_epoch(self, epoch: int) -> "PinnedKey":
+        """Give the key under the name that the log has in an epoch."""
+        first = EPOCH.sub("", self.name)
+        return PinnedKey(first if epoch == 1 else f"{first}/{epoch}", self.publics)
+
+    def followed(self, notes: Sequence[bytes]) -> "PinnedKey":
+        """Follow the notes by which keys hand over, each signed by a key that is trusted and by the new one."""
+        trusted = self.in_epoch(1)
+        for note in notes:
+            text, _, lines = note.rpartition(b"\n\n")
+            with suppress(Invalid, Unusable, ValueError):
+                trusted.signed(text + b"\n", lines)
+                name, said, vkey = text.decode().split("\n")
+                successor = PinnedKey.read(vkey.removeprefix("@"))
+                successor.signed(text + b"\n", lines)
+                if (name, said, successor.name) == (trusted.name, "rotated to", trusted.name):
+                    trusted = PinnedKey(trusted.name, trusted.publics + successor.publics)
+        return PinnedKey(self.name, trusted.publics)
 
     def signed(self, text: bytes, lines: bytes) -> None:
         """Refuse a text whose signature lines hold none of this key, or a wrong one."""
         found = False
+        known = {key_id_of(self.name, public): public for public in self.publics}
         for line in lines.decode(errors="replace").removesuffix("\n").split("\n"):
             dash, name, encoded = (*line.split(" ", 2), "", "")[:3]
             octets = from_base64(encoded)
             if dash != "\u2014" or len(octets) <= KEY_ID or not lines.endswith(b"\n"):
                 raise Invalid("a signature line is malformed")
-            if name == self.name and octets[:KEY_ID] == self.key_id:
+            if name == self.name and octets[:KEY_ID] in known:
                 try:
-                    Ed25519PublicKey.from_public_bytes(self.public).verify(octets[KEY_ID:], text)
+                    Ed25519PublicKey.from_public_bytes(known[octets[:KEY_ID]]).verify(octets[KEY_ID:], text)
                 except InvalidSignature:
                     raise Invalid("a signature of the pinned key does not verify") from None
                 found = True
@@ -127,6 +148,11 @@ class Peaks:
         return value
 
 
+def key_id_of(name: str, public: bytes) -> bytes:
+    """Give the octets by which a signature names its key."""
+    return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:KEY_ID]
+
+
 def from_base64(text: str) -> bytes:
     """Read base64 of one spelling; anything else is empty."""
     with suppress(binascii.Error, ValueError):
@@ -151,12 +177,13 @@ def int_or(text: str, otherwise: int = -1) -> int:
 def read_manifest(folder: Path, key: PinnedKey) -> dict[str, Any]:
     """Read what the export says of itself, once its signature is checked."""
     text = (folder / "manifest.json").read_bytes()
+    manifest: dict[str, Any] = json.loads(text)
+    name = key.in_epoch(manifest["epoch"]).name
     try:
-        key.signed(text, (folder / "manifest.sig").read_bytes())
+        key.in_epoch(manifest["epoch"]).signed(text, (folder / "manifest.sig").read_bytes())
     except Invalid as wrong:
         raise Invalid(f"manifest.json: {wrong}") from None
-    manifest: dict[str, Any] = json.loads(text)
-    if set(manifest) != MANIFEST_FIELDS or manifest["schema"] != SCHEMA or manifest["origin"] != key.name:
+    if set(manifest) != MANIFEST_FIELDS or manifest["schema"] != SCHEMA or manifest["origin"] != name:
         raise Invalid("manifest.json: it is not of this log, or of a version that this file does not know")
     if manifest["files"].keys() - VIEWS != PROVEN:
         raise Invalid("manifest.json: it does not list the files of an export")
@@ -250,7 +277,7 @@ def check_entries(folder: Path, manifest: dict[str, Any], hashes: Sequence[bytes
     views = {name: view_rows(folder / name) for name in manifest["files"].keys() & VIEWS}
     with (folder / "entries.jsonl").open("rb") as file:
         for line in file:
-            if line != WITHHELD or merchant is None:
+            if line != WITHHELD or (merchant is None and place >= manifest["pruned"]):
                 index = place - manifest["from"]
                 check_leaf(line, place, hashes[index : index + 2])
                 entry = json.loads(line)
@@ -298,10 +325,18 @@ def kept(note: bytes, key: PinnedKey) -> Head:
 
 
 def anchored(path: Path | None, key: PinnedKey) -> Iterator[Head]:
-    """Give the checkpoints of an anchor file; a line that a crash has cut short is passed over."""
+    """Give an epoch's checkpoints of an anchor file; a line that a crash has cut short is passed over."""
+    for note in notes_in(path):
+        name = note.partition(b"\n")[0].decode(errors="replace")
+        if name == key.name or EPOCH.sub("", name) != EPOCH.sub("", key.name):
+            yield kept(note, key)
+
+
+def notes_in(path: Path | None) -> Iterator[bytes]:
+    """Give the notes of a file of lines of JSON."""
     for line in path.read_bytes().splitlines() if path else []:
         with suppress(json.JSONDecodeError):
-            yield kept(json.loads(line)["note"].encode(), key)
+            yield json.loads(line)["note"].encode()
 
 
 @dataclass(frozen=True)
@@ -316,8 +351,9 @@ class Verdict:
 
 def check(options: argparse.Namespace) -> Verdict:
     """Check everything; raises `Invalid` and `Unusable`."""
-    key = PinnedKey.read(options.key)
+    key = PinnedKey.read(options.key).followed(list(notes_in(options.folder / "rotations.jsonl")))
     manifest = read_manifest(options.folder, key)
+    key = key.in_epoch(manifest["epoch"])
     head = Head.read((options.folder / "checkpoint").read_bytes(), key)
     if (head.size, head.root) != (manifest["size"], digest(manifest["root"])):
         raise Invalid("checkpoint: it is not the one that the export was made from")
@@ -332,6 +368,8 @@ def check(options: argparse.Namespace) -> Verdict:
     if previous and previous.size < head.size and previous.size not in roots:
         raise Unusable(f"the previous checkpoint has size {previous.size}: export a range that begins at or before it")
     said = f"valid: {tally.disclosed} entries at places {manifest['from']} to {manifest['to'] - 1} of {head.size}"
+    if manifest["pruned"] > manifest["from"]:
+        said += f", those before {manifest['pruned']} pruned"
     stale = staleness(options, head, previous, tally)
     facts = facts_of(options, manifest, sum(each.size in roots for each in earlier), tally)
     return Verdict(3 if stale else 0, f"{said}; stale: {stale}" if stale else said, facts, tally)

@@ -38,6 +38,8 @@ class Operation(StrEnum):
     SEAL_ADD = "keys.seals.add"
     SEAL_REMOVE = "keys.seals.remove"
     SHARES_CREATE = "keys.shares.create"
+    AUDIT_EPOCH = "audit.new-epoch"
+    AUDIT_PRUNE = "audit.prune"
 
 
 class Verb(StrEnum):

@@ -43,6 +43,8 @@ DEFAULT: Final = Policy(
             Operation.SEAL_ADD: 1,
             Operation.SEAL_REMOVE: 1,
             Operation.SHARES_CREATE: 1,
+            Operation.AUDIT_EPOCH: 1,
+            Operation.AUDIT_PRUNE: 1,
         }
     )
 )

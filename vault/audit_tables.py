@@ -1,8 +1,8 @@
 """The tables of the sequenced audit log: the head that fences sequencers, leaves, perfect subtrees, checkpoints, sinks.
 
-It refuses to know how rows are read or written (that is `vault.store.audit_log`). Invariants: leaves, subtrees and
-checkpoints are only ever added to, which a trigger sees to whoever asks; a size of an epoch has one checkpoint. Source:
-audit-log.md 3.10 A.
+It refuses to know how rows are read or written (that is `vault.store.audit_log`). Invariants: leaves, subtrees,
+checkpoints, epochs and rotations are only ever added to, but for the octets of leaves that are pruned, which triggers
+see to whoever asks; a size of an epoch has one checkpoint. Source: audit-log.md 3.10 A.
 """
 
 import sqlalchemy as sa
@@ -33,11 +33,12 @@ audit_leaf = sa.Table(
     column("merchant_id", sa.Text, DataClass.AUDIT),
     column("occurred_at", sa.DateTime(timezone=True), DataClass.AUDIT),
     column("hash", sa.LargeBinary, DataClass.AUDIT),
-    column("entry", sa.LargeBinary, DataClass.AUDIT, comment="the octets that are hashed"),
+    column("entry", sa.LargeBinary, DataClass.AUDIT, nullable=True, comment="the octets that are hashed, until pruned"),
     sa.PrimaryKeyConstraint("epoch", "place"),
     # Not unique: a copy that somebody smuggles in must not keep the log from growing; a verifier names it.
     sa.Index(None, "event_id"),
     sa.Index("audit_leaf_merchant_ix", "merchant_id", "epoch", "place"),
+    sa.Index("audit_leaf_pruned_ix", "epoch", "place", postgresql_where=sa.text("entry is null")),
     sa.Index("audit_leaf_age_ix", "occurred_at", postgresql_using="brin"),
 )
 
@@ -80,4 +81,20 @@ audit_sink = sa.Table(
     column("failures", sa.Integer, DataClass.OPERATIONAL, server_default=sa.text("0")),
     sa.PrimaryKeyConstraint("name", "told"),
     sa.CheckConstraint("told in ('checkpoints', 'events')", name="told"),
+)
+
+audit_epoch = sa.Table(
+    "audit_epoch",
+    metadata,
+    column("epoch", sa.Integer, DataClass.AUDIT, autoincrement=False, primary_key=True),
+    column("reason", sa.Text, DataClass.AUDIT),
+    column("granted_at", sa.DateTime(timezone=True), DataClass.AUDIT, server_default=sa.text("clock_timestamp()")),
+)
+
+audit_rotation = sa.Table(
+    "audit_rotation",
+    metadata,
+    column("key_id", sa.LargeBinary, DataClass.OUR_ID, primary_key=True),
+    column("note", sa.Text, DataClass.AUDIT, comment="signed by the key before and by this one"),
+    column("rotated_at", sa.DateTime(timezone=True), DataClass.AUDIT, server_default=sa.text("clock_timestamp()")),
 )

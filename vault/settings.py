@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     audit_syslog_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
     audit_checkpoint_interval: Seconds = Field(10.0, description="seconds until growth of the audit log is signed")
     audit_heartbeat: Seconds = Field(300.0, description="seconds that the audit log may be silent")
+    audit_online_days: int = Field(366, ge=92, le=3660, description="a number of days from 92 to 3660")
     limits: bool = Field(False, description="on or off")
     trusted_proxies: Networks = Field((), description="CIDR blocks separated by commas")
     pool_size: int = Field(10, ge=1, le=200, description="a number of database connections from 1 to 200")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ops.cli.audit_life import new_epoch, prune, rotate_key
 from ops.cli.output import json_option, remark, show_record, show_table
 
 _SINKS = ("name", "told", "epoch", "size", "deliveredAt", "lagSeconds", "trouble")
@@ -116,3 +117,7 @@ def verify(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     pinned = any(each.split("=")[0] in {"--key", "-h", "--help"} for each in arguments)
     own = () if pinned else ("--key", asyncio.run(log_key(command_settings())))
     ctx.exit(verify_audit.main([*arguments, *own]))
+
+
+for command in (new_epoch, rotate_key, prune):
+    audit.add_command(command)

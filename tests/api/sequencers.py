@@ -15,6 +15,7 @@ from tests.api.shop import Sql
 from tests.installation import Blueprint, settings_for
 from tests.vault.audit import naive
 from vault import custody
+from vault.audit.log_keys import LogKeys
 from vault.audit.merkle import Tree
 from vault.audit.note import Checkpoint, NoteKey, verified_checkpoint
 from vault.auditing.anchor import AnchorFile
@@ -28,7 +29,7 @@ AT_ONCE = Cadence(0.0, 3600.0)
 _numbers = itertools.count(1)
 
 
-async def nowhere(_key: NoteKey) -> Checkpoint | None:
+async def nowhere(_keys: LogKeys, _epoch: int) -> Checkpoint | None:
     """Be no anchor."""
     return None
 
@@ -48,6 +49,11 @@ class Log:
         """Give another sequencer."""
         values: dict[str, Any] = {"database": self.database, "keyring": self.keyring, "witness": nowhere} | changes
         return Sequencer(name=NAME, cadence=cadence, **values)
+
+    @property
+    def keys(self) -> LogKeys:
+        """The keys as the anchor takes them."""
+        return LogKeys(NAME, (self.key.public,))
 
     @property
     def anchor(self) -> AnchorFile:

@@ -14,8 +14,9 @@ from keys.signing import Signer
 from tests.api.sequencers import NAME, Log, opened_log
 from tests.api.shop import Sql
 from tests.installation import Blueprint
+from vault.audit.log_keys import LogKeys
 from vault.audit.merkle import EMPTY, Tree
-from vault.audit.note import Checkpoint, NoteKey, sign
+from vault.audit.note import Checkpoint, sign
 from vault.auditing import publisher as publishing
 from vault.auditing.anchor import AnchorFile, AnchorUnavailable
 
@@ -87,9 +88,9 @@ async def test_a_database_that_was_set_back_is_not_signed_for(log: Log) -> None:
     one = log.sequencer(witness=log.anchor.newest)
     await one.once()
     await log.publisher().once()
-    ahead = await log.anchor.newest(log.key)
+    ahead = await log.anchor.newest(log.keys, 1)
     assert ahead is not None
-    await log.anchor.add(log.key, [await own_note(log, Tree(ahead.tree.size + 5, EMPTY))])
+    await log.anchor.add(log.keys, 1, [await own_note(log, Tree(ahead.tree.size + 5, EMPTY))])
     await log.write(1)
     await one.once()
     assert await log.sql.alarms() == {"audit_fork"}
@@ -101,7 +102,7 @@ async def test_a_database_that_was_set_back_is_not_signed_for(log: Log) -> None:
 async def test_an_anchor_with_another_history_of_the_same_size_is_a_fork(log: Log) -> None:
     await log.sequencer().once()
     (tree,) = await log.checkpoints()
-    await log.anchor.add(log.key, [await own_note(log, Tree(tree.size, EMPTY))])
+    await log.anchor.add(log.keys, 1, [await own_note(log, Tree(tree.size, EMPTY))])
     await log.write(1)
     await log.sequencer(witness=log.anchor.newest).once()
     assert await log.sql.alarms() == {"audit_fork"}
@@ -110,7 +111,7 @@ async def test_an_anchor_with_another_history_of_the_same_size_is_a_fork(log: Lo
 async def test_an_anchor_of_another_log_is_refused_until_it_is_the_right_one(log: Log) -> None:
     stranger = Signer(bytes(16), KeyMaterial(bytes(range(32))))
     note = sign(str(Checkpoint(NAME, Tree(0, EMPTY))), NAME, stranger)
-    await log.anchor.add(NoteKey(NAME, stranger.public), [note])
+    await log.anchor.add(LogKeys(NAME, (stranger.public,)), 1, [note])
     one = log.sequencer(witness=log.anchor.newest)
     await one.once()
     await log.publisher().once()
@@ -151,7 +152,7 @@ async def test_a_line_that_was_cut_short_is_passed_over_and_closed(log: Log) -> 
     await log.publisher().once()
     with (log.folder / "anchor.jsonl").open("a") as file:
         file.write('{"at":"2026')
-    assert await log.anchor.newest(log.key) is not None
+    assert await log.anchor.newest(log.keys, 1) is not None
     await log.write(1)
     await one.once()
     await log.publisher().once()
@@ -160,8 +161,8 @@ async def test_a_line_that_was_cut_short_is_passed_over_and_closed(log: Log) -> 
 
 async def test_a_checkpoint_that_the_anchor_has_is_not_added_again(log: Log) -> None:
     both = [await own_note(log, Tree(size, EMPTY)) for size in (1, 2)]
-    await log.anchor.add(log.key, both)
-    await log.anchor.add(log.key, both)
+    await log.anchor.add(log.keys, 1, both)
+    await log.anchor.add(log.keys, 1, both)
     assert sizes(log) == [1, 2]
 
 
@@ -184,6 +185,6 @@ async def test_an_anchor_that_hangs_is_waited_for_once(log: Log) -> None:
     before = threading.active_count()
     for _ in range(3):
         with pytest.raises(AnchorUnavailable):
-            await anchor.newest(log.key)
+            await anchor.newest(log.keys, 1)
     assert threading.active_count() == before + 1
     path.open("w").close()

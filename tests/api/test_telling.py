@@ -273,7 +273,7 @@ async def test_whatever_the_anchors_file_does_it_gets_what_it_missed(
         assert await publisher.once() is False, "it is left alone for a while"
     await try_again(log)
     await publisher.once()
-    newest = await log.anchor.newest(log.key)
+    newest = await log.anchor.newest(log.keys, 1)
     assert newest is not None
     assert newest.tree == (await log.checkpoints())[-1]
     await log.write(1)
@@ -287,7 +287,7 @@ async def test_an_anchors_file_that_was_deleted_begins_again(log: Log) -> None:
     await publisher.once()
     log.anchor.path.unlink()
     await publisher.once()
-    newest = await log.anchor.newest(log.key)
+    newest = await log.anchor.newest(log.keys, 1)
     assert newest is not None
     assert newest.tree == (await log.checkpoints())[-1]
 

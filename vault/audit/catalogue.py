@@ -183,6 +183,10 @@ CATALOGUE: Final[Mapping[EventType, Entry]] = {
     **_entries(
         Requirement.LOGGING,
         (_T.AUDIT_LOG_CREATED, _A.APP_START, "the audit log began", ""),
+        (_T.AUDIT_EPOCH_GRANTED, _A.ENTITY_UPDATE, "the audit log may begin anew; the reason is why", "from to"),
+        (_T.AUDIT_EPOCH_BEGUN, _A.APP_START, "the audit log began anew", "from to checkpoint lost"),
+        (_T.AUDIT_KEY_ROTATED, _A.ENTITY_UPDATE, "the audit log's key was replaced", "from to"),
+        (_T.AUDIT_PRUNED, _A.DATA_DELETE, "old entries' octets were deleted, their hashes kept", "from to manifest"),
         (_T.AUDIT_STARTED, _A.APP_START, "a worker began to sequence the audit log", ""),
         (_T.AUDIT_STOPPED, _A.APP_STOP, "a worker stopped sequencing the audit log", ""),
         (_T.AUDIT_HEARTBEAT, _A.APP_RUNNING, "nothing happened for a while, and the audit log is well", ""),

@@ -42,6 +42,7 @@ class Field(NamedTuple):
 FIELDS: Final[Mapping[str, Field]] = {
     "approvers": Field(Kind.TEXT, "ids of the operators who approved"),
     "cards": Field(Kind.NUMBER, "how many cards"),
+    "checkpoint": Field(Kind.TEXT, "the last checkpoint of the epoch before, without its signatures"),
     "count": Field(Kind.NUMBER, "how many calls this event stands for; absent: one"),
     "credential": Field(Kind.TEXT, "which credential of the card pays: `PAN` or `TOKEN`"),
     "currency": Field(Kind.TEXT, "ISO 4217"),
@@ -57,6 +58,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "keys": Field(Kind.NUMBER, "how many keys"),
     "kind": Field(Kind.TEXT, "which kind"),
     "limit": Field(Kind.TEXT, "the limit's name"),
+    "lost": Field(Kind.NUMBER, "how many entries that were signed for are not there any more"),
+    "manifest": Field(Kind.TEXT, "SHA-256 of the manifest of the export that keeps them"),
     "mandates": Field(Kind.NUMBER, "how many mandates"),
     "not_before": Field(Kind.TEXT, "from when it may be tried again"),
     "not_sent": Field(Kind.FLAG, "whether nothing was sent to the gateway"),

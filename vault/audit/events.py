@@ -99,6 +99,10 @@ class EventType(StrEnum):
     AUDIT_HEARTBEAT = "audit.heartbeat"
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_READ = "audit.read"
+    AUDIT_EPOCH_GRANTED = "audit.epoch_granted"
+    AUDIT_EPOCH_BEGUN = "audit.epoch_begun"
+    AUDIT_KEY_ROTATED = "audit.key_rotated"
+    AUDIT_PRUNED = "audit.pruned"
     PROCESS_STARTED = "process.started"
     PROCESS_STOPPED = "process.stopped"
 

@@ -89,11 +89,14 @@ class Checkpoint:
         return f"{self.origin}\n{self.tree.size}\n{_encoded(self.tree.root)}\n"
 
 
-def sign(text: str, name: str, signer: Signer) -> str:
+def sign(text: str, name: str, *signers: Signer) -> str:
     """Give the note of a text that ends in a newline, signed under a name."""
-    key = NoteKey(name, signer.public)
-    signature = _encoded(key.key_id + signer.sign(text.encode()))
-    return f"{text}\n{_DASH}{name} {signature}\n"
+    return f"{text}\n" + "".join(_line(text, name, signer) for signer in signers)
+
+
+def _line(text: str, name: str, signer: Signer) -> str:
+    signature = _encoded(NoteKey(name, signer.public).key_id + signer.sign(text.encode()))
+    return f"{_DASH}{name} {signature}\n"
 
 
 def verified_text(note: bytes, keys: Sequence[NoteKey]) -> str:
@@ -112,10 +115,10 @@ def verified_text(note: bytes, keys: Sequence[NoteKey]) -> str:
     return text
 
 
-def verified_checkpoint(note: bytes, key: NoteKey) -> Checkpoint:
-    """Give the checkpoint of a log from a note that the log's key has signed; raises `NoteInvalid`."""
-    checkpoint = Checkpoint.parse(verified_text(note, [key]))
-    if checkpoint.origin != key.name:
+def verified_checkpoint(note: bytes, *keys: NoteKey) -> Checkpoint:
+    """Give the checkpoint of a log from a note that one of the log's keys has signed; raises `NoteInvalid`."""
+    checkpoint = Checkpoint.parse(verified_text(note, keys))
+    if checkpoint.origin != keys[0].name:
         raise NoteInvalid("the checkpoint is of another log")
     return checkpoint
 

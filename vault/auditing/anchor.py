@@ -15,7 +15,8 @@ from typing import BinaryIO, Final, TypeVar
 
 import orjson
 
-from vault.audit.note import Checkpoint, NoteInvalid, NoteKey, verified_checkpoint
+from vault.audit.log_keys import LogKeys
+from vault.audit.note import Checkpoint, NoteInvalid
 from vault.auditing.patient import Patient, Trouble, trouble_of
 
 _T = TypeVar("_T")
@@ -38,16 +39,16 @@ class AnchorFile:
         self.path = path
         self._patient = Patient(patience)
 
-    async def newest(self, key: NoteKey) -> Checkpoint | None:
-        """Give the last checkpoint of the file that the log's key has signed, None for a file that is not there.
+    async def newest(self, keys: LogKeys, epoch: int) -> Checkpoint | None:
+        """Give the last checkpoint of an epoch that one of the log's keys has signed, None where there is none yet.
 
         Raises `AnchorUnavailable`, and `NoteInvalid` when there are lines and none of them is of this log.
         """
-        return await self._in_time(lambda: _newest(self.path, key))
+        return await self._in_time(lambda: _newest(self.path, keys, epoch))
 
-    async def add(self, key: NoteKey, notes: Sequence[str]) -> Checkpoint | None:
-        """Add those checkpoints that are larger than the file's last one; gives the last one, raises as `newest`."""
-        return await self._in_time(lambda: _add(self.path, key, notes))
+    async def add(self, keys: LogKeys, epoch: int, notes: Sequence[str]) -> Checkpoint | None:
+        """Add those checkpoints that are larger than the epoch's last one; gives the last one, raises as `newest`."""
+        return await self._in_time(lambda: _add(self.path, keys, epoch, notes))
 
     async def _in_time(self, work: Callable[[], _T]) -> _T:
         try:
@@ -56,25 +57,25 @@ class AnchorFile:
             raise AnchorUnavailable(trouble_of(error)) from None
 
 
-def _newest(path: Path, key: NoteKey) -> Checkpoint | None:
+def _newest(path: Path, keys: LogKeys, epoch: int) -> Checkpoint | None:
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            return _last(_tail(file), key)
+            return _last(_tail(file), keys, epoch)
     except FileNotFoundError:
         return None
 
 
-def _add(path: Path, key: NoteKey, notes: Sequence[str]) -> Checkpoint | None:
+def _add(path: Path, keys: LogKeys, epoch: int, notes: Sequence[str]) -> Checkpoint | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _PRIVATE), "rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         tail = _tail(file)
-        last = _last(tail, key)
+        last = _last(tail, keys, epoch)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         lines = b"" if tail.endswith(b"\n") or not tail else b"\n"
         for note in notes:
-            checkpoint = verified_checkpoint(note.encode(), key)
+            checkpoint = keys.checkpoint(note, epoch)
             if last is None or checkpoint.tree.size > last.tree.size:
                 lines += orjson.dumps({"at": at, "note": note}) + b"\n"
                 last = checkpoint
@@ -90,12 +91,14 @@ def _tail(file: BinaryIO) -> bytes:
     return file.read()
 
 
-def _last(tail: bytes, key: NoteKey) -> Checkpoint | None:
-    """Give the last checkpoint among lines; a line that a crash has cut short is passed over."""
+def _last(tail: bytes, keys: LogKeys, epoch: int) -> Checkpoint | None:
+    """Give an epoch's last checkpoint among lines; a line that a crash has cut short is passed over."""
     lines = tail.splitlines()
-    for line in reversed(lines):
-        with suppress(NoteInvalid, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            return verified_checkpoint(orjson.loads(line)["note"].encode(), key)
+    for wanted in range(epoch, 0, -1):
+        for line in reversed(lines):
+            with suppress(NoteInvalid, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+                found = keys.checkpoint(orjson.loads(line)["note"], wanted)
+                return found if wanted == epoch else None
     if lines:
         raise NoteInvalid("the anchor holds no checkpoint of this log")
     return None

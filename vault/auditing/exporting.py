@@ -18,7 +18,7 @@ from vault.audit.merkle import Range
 from vault.audit.note import Checkpoint, NoteKey, sign, verified_checkpoint
 from vault.auditing.stored_tree import StoredTree
 from vault.db import Session
-from vault.store import audit_log
+from vault.store import audit_log, audit_pruning
 
 SCHEMA: Final = "cardvault.audit-export/1"
 WITHHELD: Final = b"null\n"
@@ -101,10 +101,10 @@ async def _end(session: Session, against: Basis, until: Bound) -> int:
 
 
 async def lines(session: Session, against: Basis, part: Part) -> AsyncIterator[Line]:
-    """Give a line for each place: the entry as it was hashed, or `null` for another merchant's."""
+    """Give a line for each place: the entry as it was hashed, or `null` for another merchant's and a pruned one."""
     async for leaf in audit_log.leaves(session, against.epoch, *part.places):
-        own = part.merchant_id is None or leaf.merchant_id == part.merchant_id
-        yield Line(leaf.place, leaf.entry + b"\n" if own else WITHHELD, leaf.hash, own)
+        own = (part.merchant_id is None or leaf.merchant_id == part.merchant_id) and leaf.entry is not None
+        yield Line(leaf.place, (leaf.entry or b"") + b"\n" if own else WITHHELD, leaf.hash, own)
 
 
 async def manifest(
@@ -114,6 +114,7 @@ async def manifest(
     tree = StoredTree(session, against.epoch)
     before = await tree.parts(Range(0, part.places.start))
     after = await tree.parts(Range(part.places.end, against.size))
+    pruned = await audit_pruning.pruned(session, against.epoch)
     said = {
         "schema": SCHEMA,
         "origin": against.checkpoint.origin,
@@ -126,6 +127,7 @@ async def manifest(
         "before": [_text(each) for each in before],
         "after": [_text(each) for each in after],
         "disclosed": disclosed,
+        "pruned": min(max(pruned, part.places.start), part.places.end),
         "files": dict(digests),
     }
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).decode() + "\n"

@@ -11,7 +11,8 @@ from typing import Final
 
 from keys.keyring import Keyring, Purpose
 from vault.audit.events import ActorKind, Origin
-from vault.audit.note import NoteInvalid, NoteKey
+from vault.audit.log_keys import LogKeys, name_of
+from vault.audit.note import NoteInvalid
 from vault.auditing.anchor import AnchorFile, AnchorUnavailable
 from vault.auditing.patient import Trouble
 from vault.db import Database
@@ -48,17 +49,18 @@ class Publisher:
             at = await audit_sinks.due(session, self.sink)
         if at is None:
             return False
-        signer = await self._keyring.signer(_INSTALLATION, Purpose.AUDIT)
+        signers = await self._keyring.signers(_INSTALLATION, Purpose.AUDIT)
+        keys = LogKeys(name_of(head.origin, head.epoch), tuple(each.public for each in signers))
         try:
-            return await self._publish(NoteKey(head.origin, signer.public), head, at)
+            return await self._publish(keys, head, at)
         except AnchorUnavailable as error:
             await self._complain("audit_anchor_unavailable", error.trouble)
         except NoteInvalid:
             await self._complain("audit_anchor_foreign", Trouble.FOREIGN)
         return False
 
-    async def _publish(self, key: NoteKey, head: Head, at: Position) -> bool:
-        newest = await self._anchor.newest(key)
+    async def _publish(self, keys: LogKeys, head: Head, at: Position) -> bool:
+        newest = await self._anchor.newest(keys, head.epoch)
         async with self._database.session() as session:
             if newest is None:
                 note = await audit_log.newest_checkpoint(session, head.epoch)
@@ -66,7 +68,7 @@ class Publisher:
             else:
                 notes = await audit_log.checkpoints_after(session, head.epoch, newest.tree.size, _BATCH)
         if notes:
-            newest = await self._anchor.add(key, notes)
+            newest = await self._anchor.add(keys, head.epoch, notes)
         reached = Position(head.epoch, newest.tree.size + 1 if newest else 0)
         if reached != at:
             async with self._database.session() as session:

@@ -6,7 +6,7 @@ whose answer was lost needs no repair; a checkpoint that contradicts an earlier 
 (audit-log.md 3.10 D to G, controls.md AUD-7).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -16,14 +16,15 @@ from keys.keyring import Keyring, Purpose
 from keys.signing import Signer
 from vault.audit import entry
 from vault.audit.events import ActorKind, Event, EventType, Origin
+from vault.audit.log_keys import LogKeys, name_of, origin_of
 from vault.audit.merkle import HASH_BYTES, Frontier, Node, Range, Tree, leaf_hash
-from vault.audit.note import Checkpoint, NoteInvalid, NoteKey, sign, verified_checkpoint
+from vault.audit.note import Checkpoint, NoteInvalid, sign
 from vault.auditing.anchor import AnchorUnavailable
 from vault.auditing.stored_tree import StoredTree, StoredTreeBroken, is_kept
 from vault.db import Database, StatementFailed, Transaction
 from vault.errors import VaultError
 from vault.logs import alarm, get_logger
-from vault.store import alarms, audit, audit_log
+from vault.store import alarms, audit, audit_epochs, audit_log
 from vault.store.audit_log import Due, Head, Leaf
 
 _log = get_logger(__name__)
@@ -31,8 +32,8 @@ _BATCH: Final = 2000
 _ORIGIN: Final = Origin(ActorKind.WORKER, "audit")
 _INSTALLATION: Final = ""
 
-# What an anchor says: its newest checkpoint, or None where there is none.
-Witness: TypeAlias = Callable[[NoteKey], Awaitable[Checkpoint | None]]
+# What an anchor says: its newest checkpoint of an epoch, or None where there is none.
+Witness: TypeAlias = Callable[[LogKeys, int], Awaitable[Checkpoint | None]]
 
 
 class Contradiction(Exception):
@@ -70,10 +71,10 @@ class Sequencer:
             await self._start()
         async with self._database.session() as session:
             due = await audit_log.due(session, interval=self._cadence.interval, heartbeat=self._cadence.heartbeat)
-        if not (due.waiting or due.signing or due.silent):
+        if not (due.waiting or due.signing or due.silent or due.granted):
             return False
         try:
-            more = await self._round(due)
+            more = await (self._begin_epoch(due) if due.granted else self._round(due))
         except Contradiction as found:
             await self._halt(found)
             return False
@@ -100,34 +101,70 @@ class Sequencer:
 
     async def _round(self, due: Due) -> bool:
         """Append a batch and sign, both in one transaction under the head's lock."""
-        signer = await self._signer()
-        key = NoteKey(due.origin, signer.public) if signer else None
-        anchored = await self._anchored(key) if key and due.rested else None
+        signers = await self._signers(due.key_id)
+        keys = _keys(due, signers)
+        signing = bool(signers) and due.rested
+        anchored = await self._anchored(keys, due.epoch) if signing else None
         async with self._database.transaction() as transaction:
             head = await audit_log.lock_head(transaction)
-            if head is None:
+            if head is None or head.epoch != due.epoch:
                 return False
-            if key and due.rested:
-                await _refuse_contradictions(transaction, head, key, anchored)
+            signed = await _refuse_contradictions(transaction, head, keys, anchored) if signing else None
             taken = await audit_log.take(transaction, _BATCH)
             grown = await _append(transaction, head, taken) if taken else head
-            if signer and due.rested:
-                await _sign(transaction, grown, signer)
+            if signing:
+                await _sign(transaction, grown, _needed(signers, keys, head.epoch, signed))
             if due.silent and not taken:
                 await audit.append(transaction, Event(EventType.AUDIT_HEARTBEAT, _ORIGIN, _INSTALLATION))
         return len(taken) == _BATCH
 
-    async def _signer(self) -> Signer | None:
-        """Give the log's key; without one the log grows unsigned, which is an alarm."""
+    async def _begin_epoch(self, due: Due) -> bool:
+        """Begin anew, as operators have allowed: leaf 0 says where the epoch before ended, and what is lost of it."""
+        signers = await self._signers(due.key_id)
+        keys = _keys(due, signers)
+        anchored = None
+        with suppress(Contradiction):
+            anchored = await self._anchored(keys, due.epoch)
+        async with self._database.transaction() as transaction:
+            head = await audit_log.lock_head(transaction)
+            grant = await audit_epochs.granted(transaction, due.epoch + 1)
+            if head is None or grant is None or head.epoch != due.epoch or not signers:
+                return False
+            note = await audit_log.newest_checkpoint(transaction, head.epoch)
+            last = _later(anchored, note, keys, head.epoch)
+            begun = Head(head.epoch + 1, origin_of(keys.name, head.epoch + 1), 0, b"")
+            event = Event(
+                EventType.AUDIT_EPOCH_BEGUN,
+                _ORIGIN,
+                _INSTALLATION,
+                reason=grant.reason,
+                details={
+                    "from": head.epoch,
+                    "to": begun.epoch,
+                    "checkpoint": str(last) if last else None,
+                    "lost": max(0, last.tree.size - head.size) if last else None,
+                },
+            )
+            event_id, body = audit.encoded(event)
+            first = entry.Queued(event_id, _INSTALLATION, grant.read_at, body)
+            await _sign(transaction, await _append(transaction, begun, [first]), signers[:1])
+        return True
+
+    async def _signers(self, key_id: bytes | None) -> list[Signer]:
+        """Give the log's keys, the active one first; without one the log grows unsigned, which is an alarm."""
         try:
-            return await self._keyring.signer(_INSTALLATION, Purpose.AUDIT)
+            signers = await self._keyring.signers(_INSTALLATION, Purpose.AUDIT)
+            if signers[0].key_id != key_id:
+                self._keyring.forget(_INSTALLATION, Purpose.AUDIT)
+                signers = await self._keyring.signers(_INSTALLATION, Purpose.AUDIT)
         except KeysError:
             await self._raise("audit_unsigned", "key")
-            return None
+            return []
+        return signers
 
-    async def _anchored(self, key: NoteKey) -> Checkpoint | None:
+    async def _anchored(self, keys: LogKeys, epoch: int) -> Checkpoint | None:
         try:
-            return await self._witness(key)
+            return await self._witness(keys, epoch)
         except AnchorUnavailable:
             _log.warning("audit.anchor_unavailable")
         except NoteInvalid:
@@ -163,12 +200,36 @@ async def _append(transaction: Transaction, head: Head, taken: list[entry.Queued
     return grown
 
 
-async def _sign(transaction: Transaction, head: Head, signer: Signer) -> None:
+def _keys(due: Due, signers: Sequence[Signer]) -> LogKeys:
+    return LogKeys(name_of(due.origin, due.epoch), tuple(each.public for each in signers))
+
+
+def _needed(signers: Sequence[Signer], keys: LogKeys, epoch: int, newest: str | None) -> Sequence[Signer]:
+    """Give who has to sign: the active key, and beside it the one before, until a checkpoint has both signatures."""
+    if newest is None:
+        return signers[:1]
+    try:
+        replace(keys, publics=keys.publics[:1]).checkpoint(newest, epoch)
+    except NoteInvalid:
+        return signers[:2]
+    return signers[:1]
+
+
+def _later(anchored: Checkpoint | None, newest: str | None, keys: LogKeys, epoch: int) -> Checkpoint | None:
+    """Give the larger of what the anchor and the database know to be signed."""
+    known = [anchored] if anchored else []
+    if newest is not None:
+        with suppress(NoteInvalid):
+            known.append(keys.checkpoint(newest, epoch))
+    return max(known, key=lambda each: each.tree.size, default=None)
+
+
+async def _sign(transaction: Transaction, head: Head, signers: Sequence[Signer]) -> None:
     """Sign the tree as it is, unless that was done; the same tree has the same note, whoever signs it."""
     if head.size == 0 or await audit_log.is_signed(transaction, head.epoch, head.size):
         return
     checkpoint = Checkpoint(head.origin, Tree(head.size, _frontier(head).root))
-    await audit_log.keep_checkpoint(transaction, head.epoch, head.size, sign(str(checkpoint), head.origin, signer))
+    await audit_log.keep_checkpoint(transaction, head.epoch, head.size, sign(str(checkpoint), head.origin, *signers))
 
 
 def _frontier(head: Head) -> Frontier:
@@ -177,17 +238,21 @@ def _frontier(head: Head) -> Frontier:
 
 
 async def _refuse_contradictions(
-    transaction: Transaction, head: Head, key: NoteKey, anchored: Checkpoint | None
-) -> None:
-    """Compare the head with the stored tree, the newest checkpoint and the anchor; raises `Contradiction`."""
+    transaction: Transaction, head: Head, keys: LogKeys, anchored: Checkpoint | None
+) -> str | None:
+    """Compare the head with the stored tree, the newest checkpoint and the anchor; raises `Contradiction`.
+
+    Gives the newest checkpoint's note.
+    """
     tree = StoredTree(transaction, head.epoch)
     try:
         if (await tree.frontier(head.size)).hashes != _frontier(head).hashes:
             raise Contradiction("audit_damaged", head.size)
         note = await audit_log.newest_checkpoint(transaction, head.epoch)
-        signed = [verified_checkpoint(note.encode(), key)] if note else []
+        signed = [keys.checkpoint(note, head.epoch)] if note else []
         for earlier in {each.tree for each in (*signed, anchored) if each is not None}:
             if earlier.size > head.size or await tree.hash_of(Range(0, earlier.size)) != earlier.root:
                 raise Contradiction("audit_fork", earlier.size)
     except (StoredTreeBroken, NoteInvalid, ValueError):
         raise Contradiction("audit_damaged", head.size) from None
+    return note

@@ -25,28 +25,32 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An entry in its place."""
+    """An entry in its place; None when it was pruned."""
 
     place: int
     event_id: str
     merchant_id: str
     occurred_at: datetime
     hash: bytes
-    entry: bytes
+    entry: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """What there is to do: events that wait, a checkpoint whose time has come, a silence that has to be broken.
 
-    `rested`: so long after the last checkpoint that another one may be signed; `origin` is the log's name.
+    `rested`: so long after the last checkpoint that another one may be signed; `granted`: operators have allowed a new
+    epoch; `origin` is the log's name in its `epoch`; `key_id` is the active key's.
     """
 
     waiting: bool
     signing: bool
     rested: bool
     silent: bool
+    granted: bool
+    epoch: int
     origin: str
+    key_id: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ with head as (
     from head
 )
 select exists (select from vault.audit_pending) as waiting, rested and size > coalesce(signed_size, 0) as signing,
-    rested, appended_at <= clock_timestamp() - make_interval(secs => $2) as silent, origin
+    rested, appended_at <= clock_timestamp() - make_interval(secs => $2) as silent,
+    exists (select from vault.audit_epoch e where e.epoch = rest.epoch + 1) as granted, epoch, origin,
+    (select id from vault.data_key where merchant_id = '' and purpose = 'audit' and state = 'active') as key_id
 from rest
 """
 
@@ -150,7 +156,10 @@ async def append(
         [digest for _, digest in subtrees],
     )
     await transaction.rows(
-        "update vault.audit_head set size = $1, frontier = $2, appended_at = clock_timestamp()",
+        "update vault.audit_head set epoch = $1, origin = $2, size = $3, frontier = $4, "
+        "appended_at = clock_timestamp()",
+        grown.epoch,
+        grown.origin,
         grown.size,
         grown.frontier,
     )

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-from vault.audit.note import Checkpoint, NoteKey
+from vault.audit.log_keys import LogKeys
+from vault.audit.note import Checkpoint
 from vault.auditing.anchor import AnchorFile
 from vault.auditing.publisher import Publisher
 from vault.auditing.sequencer import Cadence, Sequencer
@@ -61,5 +62,5 @@ def log_name(settings: Settings) -> str:
     return f"{urlsplit(settings.public_url).netloc}/audit"
 
 
-async def _no_anchor(_key: NoteKey) -> Checkpoint | None:
+async def _no_anchor(_keys: LogKeys, _epoch: int) -> Checkpoint | None:
     return None

@@ -27,7 +27,7 @@ from tests.ops.cli.commands import Desk, desk_at
 from vault.audit.merkle import EMPTY, Tree
 from vault.audit.note import Checkpoint, NoteKey, sign
 
-FILES = ["manifest.json", "manifest.sig", "checkpoint", "entries.jsonl", "hashes.bin"]
+FILES = ["manifest.json", "manifest.sig", "checkpoint", "entries.jsonl", "hashes.bin", "rotations.jsonl"]
 STRANGER = Signer(bytes(16), KeyMaterial(bytes(range(32))))
 
 
