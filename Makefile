@@ -6,10 +6,10 @@ STAMP  := $(VENV)/.installed
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs search soak ha bench check fmt lint type arch serve dev sbom lock clean
+.PHONY: help demo test programs search soak soak-audit ha bench check fmt lint type arch serve dev sbom lock clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Cardvault needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -45,6 +45,9 @@ search: $(STAMP) ## Search for sequences that break payments, killing processes 
 
 soak: $(STAMP) ## Half of what the machine can do, with a fault each minute (MINUTES=30)
 	$(BIN)/python -m tests.endurance.soak --minutes $(or $(MINUTES),30)
+
+soak-audit: $(STAMP) ## Kill and stop sequencers and their server, and look for what the audit log lost (SECONDS=60)
+	$(BIN)/python -m tests.endurance.audit $(SECONDS)
 
 ha: $(STAMP) ## Payments while the database's leader changes, dies, hangs (Patroni, etcd), five minutes
 	$(BIN)/python -m tests.endurance.ha $(ARGS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from ops import doctor_database, doctor_duties, doctor_gateway, doctor_keys, doctor_serving
+from ops import doctor_audit, doctor_database, doctor_duties, doctor_gateway, doctor_keys, doctor_serving
 from ops.doctor_findings import Check, Finding, Level, Patient, one, why
 from ops.failures import FORESEEN
 from vault.rules.retries import load_rules
@@ -31,6 +31,7 @@ _CHECKS: Final = (
     Check("custody", doctor_keys.custody, _USABLE),
     Check("approvals", one(doctor_duties.dual_control), _USABLE),
     Check("audit", one(doctor_duties.rehearsal), _USABLE),
+    Check("audit", doctor_audit.log, _USABLE),
     Check("retention", one(doctor_duties.purges), _USABLE),
     Check("workers", doctor_serving.loops, _USABLE),
     Check("tls", doctor_serving.certificates),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.connection import connect, needed_right
-from vault.roles import APP, OPERATOR
+from vault.roles import APP, OPERATOR, SEQUENCER
 from vault.settings import Settings
 
 _SERVER: Final = """
@@ -40,6 +40,7 @@ class Facts:
     is_app: bool
     may_define: bool
     is_operator: bool
+    is_sequencer: bool
     folder: Path | None
 
 
@@ -51,6 +52,7 @@ async def read_facts(settings: Settings) -> Facts:
         server = await servers.fetchrow(_SERVER)
         now = (before + time.time()) / 2
         rights = await servers.fetchrow(_RIGHTS, APP, needed_right(servers))
+        worker = await servers.fetchrow(_RIGHTS, SEQUENCER, needed_right(servers))
         major = servers.get_server_version().major
     finally:
         await servers.close()
@@ -60,7 +62,7 @@ async def read_facts(settings: Settings) -> Facts:
         folder = await operators.fetchval(_FOLDER)
     finally:
         await operators.close()
-    if server is None or rights is None or operator is None:
+    if server is None or rights is None or worker is None or operator is None:
         raise RuntimeError("a question of one row was answered with none")
     return Facts(
         major,
@@ -69,5 +71,6 @@ async def read_facts(settings: Settings) -> Facts:
         rights["member"],
         rights["defines"],
         operator["member"],
+        worker["member"],
         Path(folder) if folder else None,
     )

@@ -1,4 +1,4 @@
-"""Sequencers as processes that are killed (SIGKILL) at any moment, each replaced at once.
+"""Sequencers as processes that are stopped (SIGSTOP) and killed (SIGKILL) at any moment, each replaced at once.
 
 Arguments: folder and URL of an onboarded database, seconds. It refuses to know what must hold. Invariant: none outlives
 the seconds.
@@ -23,7 +23,8 @@ from vault.roles import APP, SEQUENCER
 from vault.store.keys import KeyStore
 
 _AT_ONCE = 2
-_LIFE = (0.02, 0.25)
+_LIFE = (0.02, 0.6)
+_STOPPED = 0.3
 
 
 async def _roots(folder: Path, url: str) -> dict[bytes, RootKey]:
@@ -65,6 +66,11 @@ def main(folder: Path, url: str, seconds: float) -> None:
         alive.sort(key=lambda each: each[1])
         pid, doom = alive.pop(0)
         time.sleep(max(0.0, doom - time.monotonic()))
+        if random.random() < _STOPPED:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(random.uniform(*_LIFE))
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(_LIFE[0])
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         killed += 1

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from ops.doctor_findings import Finding, Level
@@ -135,3 +136,41 @@ async def _beat(url: str) -> None:
     async with database.session() as session:
         await beat(session, "wrk_1", [Beat("a", 0, 1.0), Beat("b", 3, None)])
     await database.close()
+
+
+
+async def _late(url: str) -> None:
+    connection = await asyncpg.connect(url, ssl=False)
+    await connection.execute("update vault.audit_pending set occurred_at = now() - interval '5 minutes'")
+    for name, trouble in (("here", None), ("there", "hanging")):
+        await connection.execute(
+            "insert into vault.audit_sink (name, told, trouble) values ($1, 'events', $2)", name, trouble
+        )
+    await connection.close()
+
+
+def test_a_log_that_does_not_grow_and_a_sink_in_trouble_are_warnings(desk: Desk, database_url: str) -> None:
+    asyncio.run(_late(database_url))
+    found = {each["finding"]: each for each in findings(desk, 0) if each["area"] == "audit"}
+    assert {each["level"] for said, each in found.items() if "wait for the log" in said} == {"warn"}
+    assert found["events to here: 0, behind by 0 s"]["level"] == "ok"
+    assert "--forget" in found["events to there: 0, behind by 0 s (hanging)"]["advice"]
+    assert found["no checkpoint leaves the database"]["level"] == "ok"
+
+
+def test_a_login_that_is_no_sequencers_is_a_warning(desk: Desk, database_url: str) -> None:
+    login = f"server_{database_url.rpartition('/')[2]}"
+
+    async def make(*statements: str) -> None:
+        connection = await asyncpg.connect(database_url, ssl=False)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(make(f"create role {login} login password 'only-here' in role cardvault_app"))
+    try:
+        url = f"postgresql://{login}:only-here@{database_url.rpartition('@')[2]}"
+        found = findings(desk, 0, database_url=url, admin_database_url=database_url)
+        assert any("may not act as cardvault_sequencer" in each["finding"] for each in found)
+    finally:
+        asyncio.run(make(f"drop role {login}"))
