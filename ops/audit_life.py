@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from keys.keyring import Purpose
 from ops import verify_audit
+from ops.auditing import auditors_database
 from ops.operating import operator_origin, under_control, with_database
 from ops.refusal import Refused
 from vault import custody
@@ -87,16 +88,7 @@ def prune(folder: Path, key: str) -> dict[str, Any]:
     manifest, digest = _verified(folder, key)
 
     async def run(settings: Settings, database: Database) -> dict[str, Any]:
-        days = settings.audit_online_days
-        before = datetime.now(UTC) - timedelta(days=days)
-        async with database.session() as session:
-            start = await audit_pruning.pruned(session, manifest["epoch"])
-            held = Range(start, manifest["to"])
-            end = await audit_pruning.old_until(session, manifest["epoch"], held, before)
-        if start >= end:
-            raise Refused(f"nothing of this export is older than {days} days and still there")
-        if start < manifest["from"]:
-            raise Refused(f"entries from {start} on are still there, and the export begins at {manifest['from']}")
+        start, end = await _prunable(settings, manifest)
         for place in range(start, end, _BATCH):
             async with database.transaction() as transaction:
                 if place == start:
@@ -108,6 +100,21 @@ def prune(folder: Path, key: str) -> dict[str, Any]:
 
     parameters = {"epoch": manifest["epoch"], "from": manifest["from"], "to": manifest["to"], "manifest": digest}
     return under_control(Operation.AUDIT_PRUNE, parameters, run)
+
+
+async def _prunable(settings: Settings, manifest: dict[str, Any]) -> Range:
+    """Give the places of an export that are old enough and still there, as an auditor sees them."""
+    days = settings.audit_online_days
+    async with auditors_database(settings) as database, database.session() as session:
+        start = await audit_pruning.pruned(session, manifest["epoch"])
+        held = Range(start, manifest["to"])
+        before = datetime.now(UTC) - timedelta(days=days)
+        end = await audit_pruning.old_until(session, manifest["epoch"], held, before)
+    if start >= end:
+        raise Refused(f"nothing of this export is older than {days} days and still there")
+    if start < manifest["from"]:
+        raise Refused(f"entries from {start} on are still there, and the export begins at {manifest['from']}")
+    return Range(start, end)
 
 
 def _verified(folder: Path, key: str) -> tuple[dict[str, Any], str]:

@@ -78,7 +78,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def _auditors_database(settings: Settings) -> AsyncIterator[Database]:
+async def auditors_database(settings: Settings) -> AsyncIterator[Database]:
+    """Give a connection in the auditors' role."""
     database = Database(settings.operator_database_url.get_secret_value(), role=AUDITOR, pool_size=1)
     try:
         yield database
@@ -89,20 +90,20 @@ async def _auditors_database(settings: Settings) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def auditors_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Open an auditor's connection and the log's key; raises `KeysError`."""
-    async with _auditors_database(settings) as database:
+    async with auditors_database(settings) as database:
         keyring = await custody.open_keyring(settings, database)
         yield Desk(database, await keyring.signer(INSTALLATION, Purpose.AUDIT))
 
 
 async def sinks(settings: Settings) -> list[dict[str, Any]]:
     """Give what each anchor and each receiver of events was told, and what keeps it."""
-    async with _auditors_database(settings) as database, database.session() as session:
+    async with auditors_database(settings) as database, database.session() as session:
         return [_sink_record(each) for each in await audit_sinks.lags(session)]
 
 
 async def forget_sink(settings: Settings, name: str) -> None:
     """Drop a sink that is not configured any more; raises `Refused` where none has this name."""
-    async with _auditors_database(settings) as database, database.session() as session:
+    async with auditors_database(settings) as database, database.session() as session:
         if not await audit_sinks.forget(session, name):
             raise Refused("no sink has this name: see cardvault audit anchors")
 

@@ -70,6 +70,46 @@ async def test_nothing_more_is_signed_after_tampering_and_events_wait(log: Log, 
     assert await log.sql.value("select count(*) from vault.audit_pending") == 4
 
 
+_CUT = """
+with tail as (delete from vault.audit_leaf where place >= {size}),
+    signed as (delete from vault.audit_checkpoint where size > {size})
+update vault.audit_head set size = {size}, frontier = '{frontier}'
+"""
+_SWAP = """
+update vault.audit_leaf l set hash = o.hash, entry = o.entry from vault.audit_leaf o
+where l.place in (3, 4) and o.place = 7 - l.place
+"""
+_SMUGGLE = """
+insert into vault.audit_leaf select epoch, place + 1, 'smuggled', '', now(), hash, entry
+from vault.audit_leaf order by place desc limit 1
+"""
+_OLD_NOTE = "update vault.audit_checkpoint set note = (select note from vault.audit_checkpoint order by size limit 1)"
+CORPUS = [
+    (_SWAP, "audit_damaged"),
+    (_SMUGGLE, "audit_damaged"),
+    ("update vault.audit_subtree set hash = sha256(hash)", "audit_damaged"),
+    ("delete from vault.audit_subtree", "audit_damaged"),
+    (_OLD_NOTE, "audit_damaged"),
+    (_CUT, "audit_fork"),
+]
+
+
+@pytest.mark.parametrize(("statement", "code"), CORPUS)
+async def test_whatever_becomes_of_the_rows_is_named(log: Log, statement: str, code: str) -> None:
+    """T-24: reordered and inserted rows, a replaced tile, a swapped checkpoint, and a tail that is gone without trace."""
+    one = log.sequencer(witness=log.anchor.newest)
+    await one.once()
+    cut = await log.sql.rows("select size, frontier from vault.audit_head")
+    await log.publisher().once()
+    await log.write(300)
+    await one.once()
+    await log.publisher().once()
+    await log.tamper(statement.format(size=cut[0]["size"], frontier="\\x" + cut[0]["frontier"].hex()))
+    await log.write(3)
+    await one.once()
+    assert await log.sql.alarms() == {code}
+
+
 async def test_a_rewritten_beginning_contradicts_what_was_signed(log: Log) -> None:
     """A tree that is consistent in itself, and another one than before."""
     one = log.sequencer()

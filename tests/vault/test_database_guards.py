@@ -184,7 +184,11 @@ FORBIDDEN_FOR = {
         "delete from vault.approval",
         *_OF_THE_LOG,
     ],
-    SEQUENCER: ["select * from vault.card", "select * from vault.data_key", "update vault.audit_head set epoch = 2"],
+    SEQUENCER: [
+        "select * from vault.card",
+        "select * from vault.data_key",
+        "insert into vault.audit_epoch (epoch, reason) values (2, 'x')",
+    ],
     AUDITOR: [
         "insert into vault.audit_leaf values (1, 0, '', '', now(), '', '')",
         "insert into vault.audit_checkpoint (epoch, size, note) values (1, 0, '')",
@@ -225,9 +229,10 @@ async def test_the_queue_takes_events_and_sets_their_time_and_transaction_itself
     assert (row["event_id"], row["ord"]) == ("e", 1)
 
 
-@pytest.mark.parametrize("table", ["audit_leaf", "audit_subtree", "audit_checkpoint"])
+@pytest.mark.parametrize("table", ["audit_leaf", "audit_subtree", "audit_checkpoint", "audit_epoch"])
 async def test_the_log_is_only_added_to_even_by_the_superuser(root: Root, table: str) -> None:
     """controls.md AUD-5."""
+    await root.execute("insert into vault.audit_leaf values (1, 0, 'e', '', now(), '', '')")
     for change in (f"update vault.{table} set epoch = 2", f"delete from vault.{table}", f"truncate vault.{table}"):
         with pytest.raises(asyncpg.CheckViolationError):
             await root.execute(change)

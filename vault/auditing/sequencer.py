@@ -248,8 +248,11 @@ async def _refuse_contradictions(
     try:
         if (await tree.frontier(head.size)).hashes != _frontier(head).hashes:
             raise Contradiction("audit_damaged", head.size)
+        extent = await audit_log.extent(transaction, head.epoch)
         note = await audit_log.newest_checkpoint(transaction, head.epoch)
         signed = [keys.checkpoint(note, head.epoch)] if note else []
+        if extent != (head.size, max((each.tree.size for each in signed), default=0)):
+            raise Contradiction("audit_damaged", head.size)
         for earlier in {each.tree for each in (*signed, anchored) if each is not None}:
             if earlier.size > head.size or await tree.hash_of(Range(0, earlier.size)) != earlier.root:
                 raise Contradiction("audit_fork", earlier.size)

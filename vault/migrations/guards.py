@@ -104,6 +104,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "operator": "select, insert, update (revoked_at)",
         "approval_request": "select, insert, update (consumed_at)",
         "approval": "select, insert",
+        "audit_head": "select (epoch, origin)",
+        "audit_leaf": "select (epoch, place), update (entry)",
         "audit_epoch": "select (epoch), insert (epoch, reason)",
         "audit_rotation": "insert (key_id, note)",
         "alarm": "select, insert",
@@ -111,6 +113,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "alembic_version": "select",
     },
     SEQUENCER: {
+        "data_key": "select (id, merchant_id, purpose, state)",
         "audit_pending": f"{_QUEUE}, select, delete",
         "audit_head": "select, insert, update (size, frontier, appended_at)",
         "audit_epoch": "select",

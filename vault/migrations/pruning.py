@@ -7,7 +7,6 @@ octets away, which nobody can before they are three months old (PCI DSS 10.5.1, 
 from collections.abc import Iterator
 
 from vault.migrations.guards import append_only
-from vault.roles import OPERATOR
 
 _GUARD = """
 create function vault.guard_entry() returns trigger
@@ -37,12 +36,10 @@ def upgrade() -> Iterator[str]:
     yield (
         "create trigger guard_entry before update on vault.audit_leaf for each row execute function vault.guard_entry()"
     )
-    yield f"grant select (epoch, place, occurred_at, entry), update (entry) on vault.audit_leaf to {OPERATOR}"
 
 
 def downgrade() -> Iterator[str]:
     """Give the statements that take it back, which fail once something was pruned."""
-    yield f"revoke select (epoch, place, occurred_at, entry), update (entry) on vault.audit_leaf from {OPERATOR}"
     yield "drop trigger append_only on vault.audit_leaf"
     yield append_only("audit_leaf")
     yield "drop function vault.guard_entry() cascade"

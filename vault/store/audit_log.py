@@ -210,6 +210,16 @@ async def newest_checkpoint(session: Session, epoch: int) -> str | None:
     return note
 
 
+async def extent(session: Session, epoch: int) -> tuple[int, int]:
+    """Give how far the rows of an epoch reach: the place behind the last leaf, and the largest size that is signed."""
+    (row,) = await session.rows(
+        "select coalesce((select max(place) + 1 from vault.audit_leaf where epoch = $1), 0), "
+        "coalesce((select max(size) from vault.audit_checkpoint where epoch = $1), 0)",
+        epoch,
+    )
+    return row[0], row[1]
+
+
 async def place_of(session: Session, epoch: int, event_id: str) -> int | None:
     """Give where an event is, once it is in the log."""
     place: int | None = await session.value(

@@ -33,8 +33,7 @@ async def old_until(session: Session, epoch: int, places: Range, before: datetim
 async def prune(transaction: Transaction, epoch: int, places: Range) -> None:
     """Delete the octets of entries. The event is the caller's."""
     await transaction.rows(
-        "update vault.audit_leaf set entry = null where epoch = $1 and place >= $2 and place < $3 "
-        "and entry is not null",
+        "update vault.audit_leaf set entry = null where epoch = $1 and place >= $2 and place < $3",
         epoch,
         *places,
     )

@@ -14,7 +14,6 @@ branch_labels = None
 depends_on = None
 
 _TABLES = ("audit_epoch", "audit_rotation")
-_ACTIVE = "id, merchant_id, purpose, state"
 
 
 def _moment(name: str) -> sa.Column[Any]:
@@ -56,15 +55,17 @@ def upgrade() -> None:
     for statement in (*map(guards.append_only, _TABLES), *guards.grants(_TABLES), *pruning.upgrade()):
         op.execute(statement)
     op.execute(f"grant update (epoch, origin) on vault.audit_head to {SEQUENCER}")
-    op.execute(f"grant select (epoch, origin) on vault.audit_head to {OPERATOR}")
-    op.execute(f"grant select ({_ACTIVE}) on vault.data_key to {SEQUENCER}")
+    for statement in (
+        *guards.grants(("audit_head", "audit_leaf"), (OPERATOR,)),
+        *guards.grants(("data_key",), (SEQUENCER,)),
+    ):
+        op.execute(statement)
 
 
 def downgrade() -> None:
     for statement in pruning.downgrade():
         op.execute(statement)
-    op.execute(f"revoke select ({_ACTIVE}) on vault.data_key from {SEQUENCER}")
-    op.execute(f"revoke select (epoch, origin) on vault.audit_head from {OPERATOR}")
+    op.execute(f"revoke all on vault.audit_head, vault.audit_leaf from {OPERATOR}")
     op.execute(f"revoke update (epoch, origin) on vault.audit_head from {SEQUENCER}")
     op.drop_index("audit_leaf_pruned_ix", "audit_leaf", schema="vault")
     op.alter_column(
