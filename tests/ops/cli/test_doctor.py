@@ -138,7 +138,6 @@ async def _beat(url: str) -> None:
     await database.close()
 
 
-
 async def _late(url: str) -> None:
     connection = await asyncpg.connect(url, ssl=False)
     await connection.execute("update vault.audit_pending set occurred_at = now() - interval '5 minutes'")

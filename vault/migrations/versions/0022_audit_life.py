@@ -8,8 +8,8 @@ from alembic import op
 from vault.migrations import guards, pruning
 from vault.roles import OPERATOR, SEQUENCER
 
-revision = "0020"
-down_revision = "0019"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
