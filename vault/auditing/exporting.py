@@ -104,7 +104,7 @@ async def lines(session: Session, against: Basis, part: Part) -> AsyncIterator[L
     """Give a line for each place: the entry as it was hashed, or `null` for another merchant's and a pruned one."""
     async for leaf in audit_log.leaves(session, against.epoch, *part.places):
         own = (part.merchant_id is None or leaf.merchant_id == part.merchant_id) and leaf.entry is not None
-        yield Line(leaf.place, (leaf.entry or b"") + b"\n" if own else WITHHELD, leaf.hash, own)
+        yield Line(leaf.place, leaf.octets + b"\n" if own else WITHHELD, leaf.hash, own)
 
 
 async def manifest(

@@ -54,7 +54,7 @@ class AuditReading:
             end = signed.checkpoint.tree.size
             found = await audit_view.listed(session, (signed.epoch, caller.merchant_id), wanted, after, (end, limit))
             await _record(session, caller, "list_audit_events")
-        return [read(leaf.place, leaf.hash, leaf.entry) for leaf in found]
+        return [read(leaf.place, leaf.hash, leaf.octets) for leaf in found]
 
     async def checkpoint(self) -> Signed:
         """Give the newest checkpoint; raises `NotFound` before the first one."""
@@ -80,7 +80,7 @@ class AuditReading:
             except StoredTreeBroken:
                 raise IntegrityFailure from None
             await _record(session, caller, "get_audit_proof", event_id)
-        lines = [_PROOF, f"extra {_text(leaf.entry)}", f"index {leaf.place}", *map(_text, hashes)]
+        lines = [_PROOF, f"extra {_text(leaf.octets)}", f"index {leaf.place}", *map(_text, hashes)]
         return "\n".join([*lines, "", signed.note])
 
 

@@ -34,6 +34,11 @@ class Leaf:
     hash: bytes
     entry: bytes | None
 
+    @property
+    def octets(self) -> bytes:
+        """What was hashed; nothing of it is left when it was pruned."""
+        return self.entry or b""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
