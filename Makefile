@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 UV     ?= uv
+CARDS ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs search soak soak-audit ha bench check fmt lint type arch serve dev sbom lock clean
+.PHONY: help demo test programs search soak soak-audit ha bench rotation check fmt lint type arch serve dev sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +55,9 @@ ha: $(STAMP) ## Payments while the database's leader changes, dies, hangs (Patro
 
 bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
 	$(BIN)/python -m ops.bench $(ARGS)
+
+rotation: $(STAMP) ## Re-encrypt while payments run and workers are killed, open every card (CARDS=20000)
+	$(BIN)/python -m ops.bench.rotation --cards $(CARDS) $(ARGS)
 
 check: $(STAMP) ## Format, lint, types and architecture, side by side
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint type arch

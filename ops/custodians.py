@@ -19,7 +19,7 @@ from vault.shares import IssuedShare
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
-_SUFFIX: Final = ".share"
+SHARE_SUFFIX: Final = ".share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class ShareFiles:
 
     def __init__(self, folder: Path, passphrases: dict[str, Passphrase]) -> None:
         self._passphrases = passphrases
-        self.paths = {name: folder / f"{name}{_SUFFIX}" for name in passphrases}
+        self.paths = {name: folder / f"{name}{SHARE_SUFFIX}" for name in passphrases}
         for path in self.paths.values():
             if path.exists():
                 raise Refused(f"a file is already there: {path}")

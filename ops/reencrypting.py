@@ -77,13 +77,15 @@ def follow(show: Show) -> Progress:
 
 def work(rate: int | None, show: Show) -> Progress:
     """Start a job, or take part in the one that is not over, to its end; raises `Refused` where it stops short."""
+    return with_database(lambda settings, database: work_in(settings, database, show, rate=rate))
 
-    async def run(job: Reencryption, settings: Settings) -> Progress:
-        await job.start(rate=rate)
-        async with _worker(settings) as worker:
-            return await _watch(job, show, worker)
 
-    return _with_job(run)
+async def work_in(settings: Settings, database: Database, show: Show, *, rate: int | None = None) -> Progress:
+    """Do the same as a part of something larger."""
+    job = Reencryption(database, await custody.open_keyring(settings, database), operator_origin())
+    await job.start(rate=rate)
+    async with _worker(settings) as worker:
+        return await _watch(job, show, worker)
 
 
 def record(progress: Progress) -> dict[str, Any]:

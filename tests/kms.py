@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Kms:
     disabled: set[str] = field(default_factory=set)
     failure: str | None = None
     hang: threading.Event | None = None
+    dying: dict[str, float] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
     def new_key(self) -> str:
@@ -55,6 +57,8 @@ class Kms:
         arn = body["KeyId"]
         if arn not in self.keys:
             raise Refusal("NotFoundException")
+        if operation in {"DescribeKey", "ScheduleKeyDeletion"}:
+            return self._about(operation, arn, body)
         if arn in self.disabled:
             raise Refusal("DisabledException")
         context = json.dumps(body["EncryptionContext"], sort_keys=True).encode()
@@ -68,6 +72,15 @@ class Kms:
             return {"Plaintext": base64.b64encode(cipher.decrypt(blob[:12], blob[12:], context)).decode(), "KeyId": arn}
         except (InvalidTag, ValueError):
             raise Refusal("InvalidCiphertextException") from None
+
+    def _about(self, operation: str, arn: str, body: dict[str, Any]) -> dict[str, Any]:
+        if operation == "ScheduleKeyDeletion":
+            self.disabled.add(arn)
+            self.dying[arn] = time.time() + 86_400 * body["PendingWindowInDays"]
+        state: dict[str, Any] = {"KeyId": arn, "KeyState": "Disabled" if arn in self.disabled else "Enabled"}
+        if arn in self.dying:
+            state |= {"KeyState": "PendingDeletion", "DeletionDate": self.dying[arn]}
+        return {"KeyMetadata": state, **state}
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Operation(StrEnum):
     OPERATOR_CREATE = "operators.create"
     OPERATOR_REVOKE = "operators.revoke"
     KEY_DESTROY = "keys.destroy"
+    SHRED = "keys.shred"
     SEAL_ADD = "keys.seals.add"
     SEAL_REMOVE = "keys.seals.remove"
     SHARES_CREATE = "keys.shares.create"

@@ -40,6 +40,7 @@ DEFAULT: Final = Policy(
             Operation.CLIENT_WIDEN: 1,
             Operation.OPERATOR_CREATE: 1,
             Operation.KEY_DESTROY: 1,
+            Operation.SHRED: 1,
             Operation.SEAL_ADD: 1,
             Operation.SEAL_REMOVE: 1,
             Operation.SHARES_CREATE: 1,

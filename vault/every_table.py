@@ -13,6 +13,7 @@ from vault import (  # noqa: F401 - they add their tables to the metadata
     offer_table,
     reencryption_tables,
     retention_tables,
+    shredding_tables,
     vaulting_table,
     webhook_tables,
     worker_table,

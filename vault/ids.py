@@ -43,6 +43,7 @@ class Prefix(StrEnum):
     RETENTION_RUN = "run"
     KEY = "key"
     REENCRYPTION = "ren"
+    SHREDDING = "shr"
     CURSOR = "cur"
     OPERATOR = "opr"
     APPROVAL = "apr"

@@ -55,11 +55,16 @@ class KeyLife:
         self._origin = origin
         self._needed: set[bytes] = set()
 
-    async def rotate(self, purposes: Collection[Purpose], merchant_id: str | None) -> list[Rotation]:
-        """Rotate the active keys of these purposes, of one merchant or (None) of all (controls.md KEY-7)."""
+    async def rotate(
+        self, purposes: Collection[Purpose], merchant_id: str | None, *, before: datetime | None = None
+    ) -> list[Rotation]:
+        """Rotate the active keys of these purposes, of one merchant or (None) of all (controls.md KEY-7).
+
+        With a moment, only those that were made before it.
+        """
         async with self._database.session() as session:
             active = await key_life.active(session, purposes, merchant_id)
-        return await self._replace(active)
+        return await self._replace([key for key in active if before is None or key.created_at < before])
 
     async def rotate_worn(self, *, days: int) -> list[Rotation]:
         """Rotate the keys that are too old, or near their limit of uses (controls.md CRY-2, CRY-9)."""
@@ -131,6 +136,29 @@ class KeyLife:
                 raise Conflict("No destruction of this key is scheduled.")
             await key_life.unschedule(transaction, key_id)
             await audit.append(transaction, self._event(EventType.DESTRUCTION_UNDONE, key))
+
+    async def destroy_retired(self, before: datetime) -> int:
+        """Destroy what sealed until it was retired and was made before a moment, without a waiting period.
+
+        Gives how many. Raises `Conflict` while a row needs one, or while one is still in use. For `vault.shredding`,
+        where others have approved exactly this.
+        """
+        async with self._database.session() as session:
+            older = await key_life.standing(session, DATA, before)
+        for key in older:
+            if key.state is KeyState.ACTIVE:
+                raise Conflict("A key that was to be retired is still in use: run this again.")
+            try:
+                async with self._database.transaction() as transaction:
+                    await self._locked(transaction, key.key_id)
+                    await key_life.schedule(transaction, key.key_id, days=0)
+                    await key_life.destroy(transaction, key.key_id)
+                    await audit.append(transaction, self._event(EventType.DATA_KEY_DESTROYED, key))
+            except StatementFailed as refused:
+                if refused.sqlstate != _FOREIGN_KEY_VIOLATION:
+                    raise
+                raise Conflict("Rows still need a retired key: run this again.") from None
+        return len(older)
 
     async def destroy_doomed(self) -> None:
         """Destroy the keys whose waiting period is over; one that a row needs after all is alarmed and stays."""

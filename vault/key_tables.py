@@ -87,6 +87,7 @@ custodian_share = Table(
         nullable=True,
         comment="SHA-256 of the text that was acknowledged",
     ),
+    moment("destroyed_at"),
     PrimaryKeyConstraint("set_id", "number"),
     UniqueConstraint("set_id", "custodian"),
 )

@@ -8,10 +8,12 @@ interrupted is finished by the next one (design section 5, T-5, T-9).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from keys.datakeys import load_data_key, rewrap_data_key
 from keys.errors import SealUnknown
 from keys.rootkey import RootKey
+from keys.seals.address import SealAddress
 from keys.seals.seal import Seal
 from vault import custody, unsealing
 from vault.audit.events import Detail, Event, EventType
@@ -21,7 +23,7 @@ from vault.errors import Conflict
 from vault.ids import key_name
 from vault.seals import Ceremony
 from vault.settings import Settings
-from vault.store import keys, root_keys
+from vault.store import keys, root_keys, shredding
 from vault.store.keys import WrappedRoot
 from vault.unsealing import Attempt
 
@@ -36,6 +38,9 @@ class Shares:
     drop: bool = False
 
 
+AS_BEFORE: Final[Sequence[SealAddress]] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Rotated:
     """The root key in use from now on, the one that was retired, and how many data keys moved in this run."""
@@ -45,28 +50,32 @@ class Rotated:
     moved: int
 
 
-async def rotate(ceremony: Ceremony, shares: Shares) -> Rotated:
+async def rotate(ceremony: Ceremony, shares: Shares, seals: Sequence[SealAddress] = AS_BEFORE) -> Rotated:
     """Make a root key, move every data key under it, retire the old one; finishes what was interrupted.
+
+    The seals that open the new one are those of the old one, or `seals`, none of which may have opened any before.
 
     Raises `Conflict` when a seal of the old root key is not configured or does not open, when shares would be left
     behind, or when somebody else rotates at the same time; `SealError`.
     """
     opened = await custody.open_roots(ceremony.settings, ceremony.database)
     roots = sorted(opened.values(), key=lambda root: root.version)
-    newest = roots[-1] if len(roots) > 1 else await _successor(ceremony, shares)
+    newest = roots[-1] if len(roots) > 1 else await _successor(ceremony, shares, seals)
     moved = await _move(ceremony, roots[0], newest)
     await _prove(ceremony, newest)
     await _retire(ceremony, roots[0])
     return Rotated(newest, roots[0], moved)
 
 
-async def _successor(ceremony: Ceremony, shares: Shares) -> RootKey:
+async def _successor(ceremony: Ceremony, shares: Shares, seals: Sequence[SealAddress]) -> RootKey:
     async with ceremony.database.session() as session:
         present = await keys.roots(session)
         version = await root_keys.newest_version(session) + 1
     root = RootKey.generate(version)
-    openers = await _openers(ceremony.settings, present)
-    wraps = [await unsealing.guard(root, each.address, ceremony.settings.environment) for each in openers]
+    addresses = seals or [each.address for each in await _openers(ceremony.settings, present)]
+    wraps = [await unsealing.guard(root, each, ceremony.settings.environment, create=bool(seals)) for each in addresses]
+    if seals:
+        await require_new(ceremony.database, [wrap.seal for wrap in wraps])
     if shares.opened is not None:
         wraps.append(await _carried(shares.opened, root, present, ceremony.settings.environment))
     left = {wrap.seal for wrap in present} - {wrap.seal for wrap in wraps}
@@ -88,6 +97,16 @@ async def _successor(ceremony: Ceremony, shares: Shares) -> RootKey:
     return root
 
 
+async def require_new(database: Database, seals: Sequence[str]) -> None:
+    """Raise `Conflict` where one of these seals (by name) opens a root key, or ever did."""
+    async with database.session() as session:
+        for name in seals:
+            if await shredding.has_opened(session, name):
+                raise Conflict(
+                    "One of these seals has opened a root key before: name new ones, with keys of their own."
+                )
+
+
 async def _carried(seal: Seal, root: RootKey, present: Sequence[WrappedRoot], environment: str) -> WrappedRoot:
     """Wrap the new root key by the shares' key, which has to open the old one first."""
     if not await unsealing.unwrap(seal, present, environment):
@@ -100,12 +119,12 @@ async def _carried(seal: Seal, root: RootKey, present: Sequence[WrappedRoot], en
 async def _openers(settings: Settings, wraps: Sequence[WrappedRoot]) -> list[Attempt]:
     """Open the wraps of every seal from scratch; raises why one does not, or `Conflict` when it is not configured."""
     attempts = await unsealing.attempt(settings, wraps)
-    for attempt in attempts:
-        if attempt.failure is not None and not isinstance(attempt.failure, SealUnknown):
-            raise attempt.failure
     openers = [attempt for attempt in attempts if attempt.failure is None]
     guarding = {wrap.seal for wrap in wraps if not wrap.seal.startswith(unsealing.SHARES)}
     if guarding - {attempt.name for attempt in openers}:
+        for attempt in attempts:
+            if attempt.failure is not None and not isinstance(attempt.failure, SealUnknown):
+                raise attempt.failure
         raise Conflict("A seal opens the root key that CARDVAULT_SEAL does not name: name it there, or remove it.")
     return openers
 

@@ -59,6 +59,9 @@ class ShownShare:
         return seal_name(SharesSeal.kind, self.share_set.id)
 
 
+DESTRUCTION: Final = (
+    "I have destroyed my share, every copy and every note of it. Nobody can read it any more, and I cannot either."
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Deliver = Callable[[IssuedShare], None]
 
@@ -66,15 +69,10 @@ Deliver = Callable[[IssuedShare], None]
 async def create(ceremony: Ceremony, threshold: int, custodians: Sequence[str], deliver: Deliver) -> str:
     """Split a new key that opens the root key, hand each share to `deliver`, and give the set's name.
 
-    Nothing is kept unless every share was delivered. Older sets stay until this one is in force. Raises `Conflict` for
-    custodians or a threshold that make no sense (2 of 2 to 16 of 16, each person once), `SealError`.
+    Nothing is kept unless every share was delivered. Older sets stay until this one is in force. Raises what
+    `require_sensible` does, `SealError`.
     """
-    if len(set(custodians)) < len(custodians) or not all(_NAME.fullmatch(name) for name in custodians):
-        raise Conflict(
-            "Each custodian holds one share and has a name of letters, digits, dots, dashes and underscores."
-        )
-    if not slip39.FEWEST <= threshold <= len(custodians) <= slip39.MOST:
-        raise Conflict("A set has 2 to 16 custodians, and it takes at least 2 and at most all of them.")
+    require_sensible(threshold, custodians)
     roots = await custody.open_roots(ceremony.settings, ceremony.database)
     set_id, key = os.urandom(KEY_ID_BYTES), KeyMaterial.generate()
     words = slip39.split(key, threshold, len(custodians))
@@ -95,6 +93,16 @@ async def create(ceremony: Ceremony, threshold: int, custodians: Sequence[str], 
         for wrap in wraps:
             await keys.insert_wrap(transaction, wrap)
     return again.name
+
+
+def require_sensible(threshold: int, custodians: Sequence[str]) -> None:
+    """Raise `Conflict` unless these can be a set: 2 of 2 to 16 of 16, each person once, with a name."""
+    if len(set(custodians)) < len(custodians) or not all(_NAME.fullmatch(name) for name in custodians):
+        raise Conflict(
+            "Each custodian holds one share and has a name of letters, digits, dots, dashes and underscores."
+        )
+    if not slip39.FEWEST <= threshold <= len(custodians) <= slip39.MOST:
+        raise Conflict("A set has 2 to 16 custodians, and it takes at least 2 and at most all of them.")
 
 
 async def look_up(database: Database, words: ShareWords) -> ShownShare:
@@ -137,6 +145,27 @@ async def acknowledge(database: Database, origin: Origin, words: ShareWords) -> 
         if missing == 0:
             await _bring_into_force(transaction, origin, shown.set_name)
     return missing
+
+
+async def require_ended(database: Database, words: ShareWords) -> ShownShare:
+    """Give a share whose set opens nothing that is in use; raises `ShareUnknown`, or `Conflict` for any other."""
+    shown = await look_up(database, words)
+    if shown.live:
+        raise Conflict("This share opens the root key that is in use: it is destroyed after a shredding, or a new set.")
+    return shown
+
+
+async def record_destruction(database: Database, origin: Origin, shown: ShownShare) -> None:
+    """Record that a custodian has acknowledged `DESTRUCTION` of a share that was shown and has ended."""
+    details: dict[str, Detail] = {
+        "seal": shown.set_name,
+        "number": shown.held.number,
+        "custodian": shown.held.custodian,
+        "statement": hashlib.sha256(DESTRUCTION.encode()).hexdigest(),
+    }
+    event = Event(EventType.SHARE_DESTROYED, origin, INSTALLATION, (shown.held.custodian,), details=details)
+    async with database.transaction() as transaction:
+        await rows.destroyed(transaction, shown.held, event)
 
 
 async def _bring_into_force(transaction: Transaction, origin: Origin, name: str) -> None:

@@ -258,13 +258,13 @@ audit_pending = Table(
 # Changes to these need no audit event: schedules, a counter, the events themselves and what is made of them, what can
 # be asked for again, orphans, which all end as a capture or as an alarm, tokens whose card's deletion was the event,
 # attempts, which change with their payment or go by age, what merchants are told of changes that are audited, how far a
-# re-encryption is, whose batches and states have their events, how far a retention run is, whose end is one,
-# counts of requests, and what workers say of themselves.
+# re-encryption is, whose batches and states have their events, how far a retention run is, whose end is one, the cards
+# that a shredding covers, which its event counts, counts of requests, and what workers say of themselves.
 UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "card_attempt",
     "key_usage",
     "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint", "audit_sink",
     "audit_epoch", "audit_rotation",
     "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run", "rate_counter",
-    "card_sighting", "worker_loop",
+    "card_sighting", "worker_loop", "shredded_card",
 })  # fmt: skip

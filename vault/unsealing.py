@@ -21,7 +21,7 @@ from keys.errors import (
 from keys.rootkey import RootKey
 from keys.seals import opening
 from keys.seals.address import SealAddress
-from keys.seals.seal import Seal
+from keys.seals.seal import SHARES_PREFIX, Seal
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.logs import alarm, get_logger
@@ -30,7 +30,7 @@ from vault.settings import Settings
 from vault.store import alarms
 from vault.store.keys import WrappedRoot
 
-SHARES: Final = "shares:"
+SHARES: Final = SHARES_PREFIX
 _STARTING: Final = Origin(ActorKind.WORKER, "start")
 _log = get_logger(__name__)
 

@@ -5,6 +5,7 @@ belongs is the encryption context, so that AWS itself refuses a wrap that was mo
 does not answer within seconds, opens nothing. Credentials come from where AWS's tools look for them.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 import boto3
@@ -12,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from keys.envelope import Context
-from keys.errors import CannotOpen, SealRefused, SealUnreachable
+from keys.errors import CannotOpen, SealKeyMissing, SealRefused, SealUnreachable
 from keys.rootkey import key_material
 from keys.sealed import KeyMaterial, Plaintext
 from keys.seals.address import AwsKmsAddress
@@ -21,6 +22,9 @@ from keys.seals.seal import Seal
 _CONNECT_SECONDS: Final = 3
 _ANSWER_SECONDS: Final = 5
 _ATTEMPTS: Final = 2
+_SHORTEST_DAYS: Final = 7
+_DYING: Final = "PendingDeletion"
+_MISSING: Final = "NotFoundException"
 _FOREIGN: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 _BUSY: Final = frozenset(
     {"ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"}
@@ -30,51 +34,82 @@ _BUSY: Final = frozenset(
 class AwsKmsSeal(Seal):
     """A key of AWS KMS."""
 
-    __slots__ = ("_arn", "_client")
+    __slots__ = ("_key",)
 
     def __init__(self, address: AwsKmsAddress, client: Any) -> None:
         super().__init__(str(address))
-        self._arn = address.arn
-        self._client = client
+        self._key = _Key(address, client)
 
     def _wrap(self, key: KeyMaterial, context: Context) -> bytes:
-        answer = self._call("encrypt", context, Plaintext=key.reveal())
+        answer = self._key.call("encrypt", EncryptionContext=_bound_to(context), Plaintext=key.reveal())
         return bytes(answer["CiphertextBlob"])
 
     def _unwrap(self, blob: bytes, context: Context) -> KeyMaterial:
-        return key_material(Plaintext(bytes(self._call("decrypt", context, CiphertextBlob=blob)["Plaintext"])))
+        answer = self._key.call("decrypt", EncryptionContext=_bound_to(context), CiphertextBlob=blob)
+        return key_material(Plaintext(bytes(answer["Plaintext"])))
 
-    def _call(self, operation: str, context: Context, **arguments: bytes) -> dict[str, Any]:
-        call = getattr(self._client, operation)
+
+class _Key:
+    """Calls about one key."""
+
+    __slots__ = ("_address", "_client")
+
+    def __init__(self, address: AwsKmsAddress, client: Any) -> None:
+        self._address = address
+        self._client = client
+
+    def call(self, operation: str, **arguments: object) -> dict[str, Any]:
+        """Return the answer; CannotOpen, SealUnreachable, SealKeyMissing or SealRefused."""
         try:
-            answer: dict[str, Any] = call(KeyId=self._arn, EncryptionContext=_bound_to(context), **arguments)
+            answer: dict[str, Any] = getattr(self._client, operation)(KeyId=self._address.arn, **arguments)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", "unknown"))
         except BotoCoreError as error:
-            raise SealUnreachable(f"AWS KMS cannot be used ({type(error).__name__}): {self.name}") from None
+            raise SealUnreachable(f"AWS KMS cannot be used ({type(error).__name__}): {self._address}") from None
         else:
             return answer
         if code in _FOREIGN:
             raise CannotOpen
         if code in _BUSY:
-            raise SealUnreachable(f"AWS KMS does not work now ({code}): {self.name}")
-        raise SealRefused(f"AWS KMS refuses ({code}): {self.name}")
+            raise SealUnreachable(f"AWS KMS does not work now ({code}): {self._address}")
+        if code == _MISSING:
+            raise SealKeyMissing(f"AWS KMS has no such key: {self._address}")
+        raise SealRefused(f"AWS KMS refuses ({code}): {self._address}")
+
+
+def destroy(address: AwsKmsAddress) -> datetime | None:
+    """Have the key deleted after the shortest time that AWS allows, and return when that is; None: it is gone.
+
+    A deletion that was asked for before stays as it is. SealUnreachable or SealRefused.
+    """
+    key = _Key(address, _client(address))
+    try:
+        described = key.call("describe_key")["KeyMetadata"]
+        if described["KeyState"] != _DYING:
+            described = key.call("schedule_key_deletion", PendingWindowInDays=_SHORTEST_DAYS)
+    except SealKeyMissing:
+        return None
+    due: datetime = described["DeletionDate"]
+    return due
 
 
 def load(address: AwsKmsAddress) -> AwsKmsSeal:
     """Make a client for the key; whether it works shows with the first wrap. SealUnreachable without a set-up."""
+    return AwsKmsSeal(address, _client(address))
+
+
+def _client(address: AwsKmsAddress) -> Any:
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_ANSWER_SECONDS,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
     )
     try:
-        client = boto3.session.Session().client(
+        return boto3.session.Session().client(
             "kms", region_name=address.region, endpoint_url=address.endpoint, config=config
         )
     except BotoCoreError as error:
         raise SealUnreachable(f"AWS KMS cannot be used ({type(error).__name__}): {address}") from None
-    return AwsKmsSeal(address, client)
 
 
 def _bound_to(context: Context) -> dict[str, str]:

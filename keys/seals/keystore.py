@@ -197,6 +197,24 @@ def write_new(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def shred(path: Path) -> None:
+    """Overwrite a file and remove it, which also removes one that is gone already; SealFileInaccessible.
+
+    What a journal, a snapshot or a worn flash cell has kept is out of reach from here.
+    """
+    try:
+        with path.open("r+b") as file:
+            file.write(os.urandom(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        _sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SealFileInaccessible(f"cannot destroy ({error.strerror}): {path}") from None
+
+
 def _without_blocking(path: str, flags: int) -> int:
     # A pipe in the file's place must not hold the process.
     return os.open(path, flags | os.O_NONBLOCK)

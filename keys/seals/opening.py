@@ -5,12 +5,13 @@ proven it; the libraries of a kind of seal are loaded when an address names one,
 """
 
 import importlib
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, assert_never
 
 from keys.errors import SealFileInaccessible, SealFileInvalid, SealFileMissing, SealNotInstalled
 from keys.seals.address import AwsKmsAddress, LocalAddress, Pkcs11Address, SealAddress
-from keys.seals.keystore import Passphrase
+from keys.seals.keystore import Passphrase, shred
 from keys.seals.local import LocalSeal
 from keys.seals.seal import Seal
 
@@ -24,12 +25,18 @@ class _Token(Protocol):
     def create(self, address: Pkcs11Address) -> Seal:
         """Make the key in the token."""
 
+    def destroy(self, address: Pkcs11Address) -> None:
+        """Destroy the key in the token."""
+
 
 class _Service(Protocol):
     """What `keys.seals.awskms` offers."""
 
     def load(self, address: AwsKmsAddress) -> Seal:
         """Make a client for the key."""
+
+    def destroy(self, address: AwsKmsAddress) -> datetime | None:
+        """Have the key deleted."""
 
 
 _PIECES: Final = {"pkcs11": "keys.seals.pkcs11", "awskms": "keys.seals.awskms"}
@@ -59,6 +66,24 @@ def create(address: SealAddress) -> Seal:
             return _awskms().load(address)
         case _:
             assert_never(address)
+
+
+def destroy(address: SealAddress) -> datetime | None:
+    """Destroy what a seal opens with, for good; also when it is gone already. Raises a SealError.
+
+    Gives the moment when it will be gone, or None where it is gone now: AWS KMS keeps a key for a week, in which it
+    opens nothing and its deletion can be taken back.
+    """
+    match address:
+        case LocalAddress():
+            shred(address.path)
+        case Pkcs11Address():
+            _pkcs11().destroy(address)
+        case AwsKmsAddress():
+            return _awskms().destroy(address)
+        case _:
+            assert_never(address)
+    return None
 
 
 def passphrase_in(path: Path) -> Passphrase:

@@ -8,7 +8,7 @@ more than some modules take; a wrap is an ordinary envelope whose cipher happens
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import pkcs11
@@ -64,6 +64,13 @@ def create(address: Pkcs11Address) -> Pkcs11Seal:
     return load(address)
 
 
+def destroy(address: Pkcs11Address) -> None:
+    """Destroy every key of this name in the token; SealUnreachable or SealRefused."""
+    with _session(address, writing=True) as session:
+        for key in _keys(session, address):
+            key.destroy()
+
+
 class _TokenCipher:
     """AES-256-GCM in the token."""
 
@@ -112,9 +119,17 @@ def _session(address: Pkcs11Address, *, writing: bool = False) -> Iterator[Sessi
         except _REFUSALS:
             raise SealRefused(f"the token refuses the PIN: {address}") from None
         except failures.NoSuchToken:
+            _start_again(address)
             raise SealUnreachable(f"there is no such token in the module: {address}") from None
         except failures.PKCS11Error as error:
+            _start_again(address)
             raise SealUnreachable(f"the token does not work ({type(error).__name__}): {address}") from None
+
+
+def _start_again(address: Pkcs11Address) -> None:
+    """Have the module look for its tokens anew: some go on failing once a token was away, until they are told to."""
+    with suppress(failures.PKCS11Error):
+        pkcs11.lib(str(address.module)).reinitialize()
 
 
 def _key(session: Session, address: Pkcs11Address) -> Any:

@@ -8,12 +8,14 @@ opens a wrap is never in the database (KEY-3).
 import base64
 import hmac
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from keys.envelope import Cipher, Context
 from keys.errors import RootKeyMismatch
 from keys.rootkey import RootKey, key_material
 from keys.sealed import KeyMaterial
+
+SHARES_PREFIX: Final = "shares:"
 
 
 class Seal(ABC):
@@ -67,6 +69,11 @@ class EnvelopeSeal(Seal):
 def seal_name(kind: str, key_id: bytes) -> str:
     """Return the name of a seal by its kind and key: for instance `local:` and 26 characters."""
     return f"{kind}:{base64.b32encode(key_id).decode().rstrip('=').lower()}"
+
+
+def seal_key_id(name: str) -> bytes:
+    """Return the key's id of a name that `seal_name` made."""
+    return base64.b32decode(name.partition(":")[2].upper() + "======")
 
 
 def _context(key_id: bytes, version: int, environment: str) -> Context:

@@ -18,7 +18,7 @@ from keys.envelope import Cipher
 from keys.errors import ShareMistyped, ShareRepeated, SharesDisagree, SharesTooFew, ShareUnknown
 from keys.fingerprint import mac, subkey
 from keys.sealed import KeyMaterial, Sealed
-from keys.seals.seal import EnvelopeSeal
+from keys.seals.seal import SHARES_PREFIX, EnvelopeSeal
 
 WORDS: Final = 33
 FEWEST: Final = 2
@@ -63,7 +63,7 @@ class SharesSeal(EnvelopeSeal):
     """The key that a set of shares makes, as the seal that it is."""
 
     __slots__ = ()
-    kind = "shares"
+    kind = SHARES_PREFIX.rstrip(":")
 
     @classmethod
     def around(cls, set_id: bytes, key: KeyMaterial) -> Self:

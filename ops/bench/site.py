@@ -30,7 +30,7 @@ from ops.process import Process
 from ops.refusal import Refused
 from ops.sandbox.config import refuse_production
 from ops.sandbox.signing import keep_private_key, write_public_key
-from vault.settings import PREFIX, load_settings
+from vault.settings import PREFIX, Settings, load_settings
 
 _HOST: Final = "127.0.0.1"
 _BASE: Final = "cardvault"
@@ -123,6 +123,21 @@ class Site:
         if limit:
             asyncio.run(make_limit_tables(self.superuser_url(name)))
         self._filled.append(name)
+
+    def copy_database(self, name: str) -> Settings:
+        """Make a database that holds the merchant alone; gives the settings of operators' commands on it."""
+        self._postgres.create_database(name, template=_BASE)
+        self._filled.append(name)
+        variables = self._variables(name, self.gateway.url)
+        return load_settings(variables | {f"{PREFIX}ADMIN_DATABASE_URL": self.superuser_url(name)})
+
+    def start_worker(self, database: str) -> Process:
+        """Start a worker on a database."""
+        environ = _without_settings() | self._variables(database, self.gateway.url)
+        process = Process("worker", ["worker"], environ, self._log(0))
+        self._stack.callback(process.stop)
+        process.start()
+        return process
 
     def refresh_statistics(self) -> None:
         """Let the planner know of the first rows in tables that were empty; autovacuum would within a minute or two."""

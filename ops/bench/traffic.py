@@ -45,7 +45,12 @@ def requests_for(case: Case, url: str, shop: Shop, population: Population) -> It
 
 def card_number(choice: Random) -> str:
     """Make a card number up; it has the right check digit."""
-    digits = f"{_PREFIX}{choice.randrange(10**_RANDOM_DIGITS):0{_RANDOM_DIGITS}}".encode()
+    return numbered_card(choice.randrange(10**_RANDOM_DIGITS))
+
+
+def numbered_card(place: int) -> str:
+    """Give the made-up card number of a place below 10^10."""
+    digits = f"{_PREFIX}{place:0{_RANDOM_DIGITS}}".encode()
     total = sum(digits[::-2].translate(_DOUBLED)) + sum(digits[-2::-2].translate(_PLAIN))
     return f"{digits.decode()}{-total % 10}"
 

@@ -10,6 +10,7 @@ from ops.cli.keys_reencrypt import reencrypt
 from ops.cli.keys_rotate import rotate
 from ops.cli.keys_seals import seals
 from ops.cli.keys_shares import recover, shares
+from ops.cli.keys_shred import receipt, shred
 from ops.cli.output import json_option, remark, show_record, show_table
 
 
@@ -18,7 +19,7 @@ def keys() -> None:
     """Make, watch and change the installation's keys."""
 
 
-for _command in (rotate, reencrypt, compromise, destroy, seals, shares, recover):
+for _command in (rotate, reencrypt, compromise, destroy, shred, receipt, seals, shares, recover):
     keys.add_command(_command)
 
 

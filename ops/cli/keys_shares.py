@@ -13,6 +13,7 @@ import click
 from ops.cli.output import json_option, remark, show_record
 
 if TYPE_CHECKING:
+    from keys.seals.shares import ShareWords
     from ops.ceremonies import Desk
     from vault.shares import IssuedShare
 
@@ -53,7 +54,7 @@ def create(
             raise click.UsageError("--print needs a terminal: shares must not end up in a file or a log.")
         record = create_shares(threshold, custodians, _show)
     else:
-        files = files_for(Path(output), custodians, passphrases, _ask_twice)
+        files = files_for(Path(output), custodians, passphrases, ask_twice)
         record = create_shares(threshold, custodians, files) | {"files": [str(each) for each in files.paths.values()]}
     show_record(record, as_json=as_json)
     remark("Now every custodian runs: cardvault keys shares verify --acknowledge")
@@ -67,14 +68,28 @@ def create(
 def verify(share: str | None, passphrase_file: str | None, *, acknowledge: bool, as_json: bool) -> None:
     """Check one share, and say whose it is; nothing is opened with it."""
     from ops.ceremonies import verify_share
-    from ops.custodians import ask_share
     from vault.shares import STATEMENT
 
-    desk = asking(() if share is None else (share,), () if passphrase_file is None else (passphrase_file,))
-    words = ask_share(1, _ask, remark) if share is None else desk.shares()[0]
+    words = _one_share(share, passphrase_file)
     if acknowledge:
         remark(f"Acknowledged: {STATEMENT}")
     show_record(verify_share(words, acknowledge=acknowledge), as_json=as_json)
+
+
+@shares.command("destroy")
+@click.option("--share", metavar="FILE", help="A share's file, which is destroyed; without it the words are asked for.")
+@click.option("--passphrase-file", metavar="FILE", help="The file with the passphrase of the share's file.")
+@click.option("--acknowledge", is_flag=True, help="Its custodian agrees to the text that is shown.")
+@json_option
+def destroy_share(share: str | None, passphrase_file: str | None, *, acknowledge: bool, as_json: bool) -> None:
+    """Record that a share which opens nothing in use any more is destroyed, and destroy its file."""
+    from ops.shredding import destroy_share as work
+    from vault.shares import DESTRUCTION
+
+    words = _one_share(share, passphrase_file)
+    remark(f"{'Acknowledged' if acknowledge else 'With --acknowledge its custodian says'}: {DESTRUCTION}")
+    file = None if share is None else Path(share)
+    show_record(work(words, file, acknowledged=acknowledge), as_json=as_json)
 
 
 @click.command()
@@ -95,6 +110,15 @@ def recover(files: tuple[str, ...], passphrases: tuple[str, ...], *, as_json: bo
     remark("Start servers and workers, run cardvault doctor, and remove the seals that are lost.")
 
 
+def _one_share(share: str | None, passphrase_file: str | None) -> "ShareWords":
+    from ops.custodians import ask_share
+
+    if share is None:
+        return ask_share(1, _ask, remark)
+    (words,) = asking((share,), () if passphrase_file is None else (passphrase_file,)).shares()
+    return words
+
+
 def asking(files: tuple[str, ...], passphrases: tuple[str, ...]) -> "Desk":
     """Give a desk that asks at this terminal for what the files do not hold."""
     from ops.ceremonies import Desk
@@ -107,7 +131,8 @@ def _ask(text: str) -> str:
     return str(click.prompt(text, hide_input=True, err=True))
 
 
-def _ask_twice(text: str) -> str:
+def ask_twice(text: str) -> str:
+    """Ask for something new without an echo, twice."""
     return str(click.prompt(text, hide_input=True, confirmation_prompt=True, err=True))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.installation import OPERATOR_ORIGIN, Blueprint
 from vault import seals, shares, unsealing
 from vault.errors import Conflict
 from vault.shares import IssuedShare
+from vault.store import keys
 
 pytestmark = pytest.mark.anyio
 THREE = ("alice", "bob", "carol")
@@ -128,7 +130,7 @@ async def test_the_two_who_are_last_bring_a_set_into_force_once(bench: Bench, sq
 async def test_when_every_seal_is_gone_a_backup_and_k_shares_restore_service(
     bench: Bench, blueprint: Blueprint, databases: Databases, onboarded_url: str, sql: Sql
 ) -> None:
-    """T-54: the database alone survives; the keystore is lost with its passphrase."""
+    """T-10, T-54: the database alone survives, the keystore is lost with its passphrase; any k shares do, k - 1 do not."""
     words = await bench.in_force(3, *THREE, "dora", "emil")
     await sql.connection.close()
     await bench.database.close()
@@ -138,6 +140,14 @@ async def test_when_every_seal_is_gone_a_backup_and_k_shares_restore_service(
         (bench.folder / "new passphrase").write_text("quite another passphrase")
         uri = f"{bench.keystore('new')}?passphrase-file={bench.folder / 'new passphrase'}"
         recovering = elsewhere.with_seals(uri)
+        for too_few in combinations(words, 2):
+            with pytest.raises(SharesTooFew):
+                await shares.recover(recovering.ceremony, too_few)
+        async with elsewhere.database.session() as session:
+            wraps = await keys.roots(session)
+        for enough in combinations(words, 3):
+            seal = await shares.open_seal(elsewhere.database, enough)
+            assert await unsealing.unwrap(seal, wraps, elsewhere.settings.environment)
         (name,) = await shares.recover(recovering.ceremony, [words[4], words[0], words[2]])
         assert await recovering.opens()
         await seals.remove(recovering.ceremony, lost)

@@ -104,6 +104,17 @@ async def doomed(session: Session) -> list[Standing]:
     return [Standing(row[0], row[1], Purpose(row[2]), KeyState(row[3]), row[4]) for row in rows]
 
 
+async def standing(session: Session, purposes: Collection[Purpose], before: datetime) -> list[Standing]:
+    """Give the keys of these purposes that were made before a moment and are not destroyed."""
+    rows = await session.rows(
+        "select id, merchant_id, purpose, state, destroy_after from vault.data_key "
+        "where state <> 'destroyed' and purpose = any($1) and created_at < $2 order by merchant_id, id",
+        [purpose.value for purpose in purposes],
+        before,
+    )
+    return [Standing(row[0], row[1], Purpose(row[2]), KeyState(row[3]), row[4]) for row in rows]
+
+
 async def destroy(transaction: Transaction, key_id: bytes) -> bool:
     """Destroy a key whose waiting period is over; `StatementFailed` while a row refers to it, False before its time."""
     return bool(await transaction.value("select vault.destroy_data_key($1)", key_id))

@@ -83,6 +83,17 @@ async def is_live(session: Session, name: str) -> bool:
     return bool(await session.value(f"select {_LIVE}", name))
 
 
+async def destroyed(transaction: Transaction, share: HeldShare, event: Event) -> None:
+    """Record that a share was destroyed, with the event."""
+    await transaction.rows(
+        "update vault.custodian_share set destroyed_at = coalesce(destroyed_at, clock_timestamp()) "
+        "where set_id = $1 and number = $2",
+        share.set_id,
+        share.number,
+    )
+    await append(transaction, event)
+
+
 async def acknowledge(transaction: Transaction, share: HeldShare, statement: bytes, event: Event) -> int:
     """Record that a custodian acknowledged, with the event; gives how many of the set have not yet.
 

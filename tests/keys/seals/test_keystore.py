@@ -21,7 +21,7 @@ from keys.errors import (
     WrongPassphrase,
 )
 from keys.sealed import KeyMaterial
-from keys.seals.keystore import MAX_FILE_BYTES, Keystore, Passphrase, Stretch, read, write_new
+from keys.seals.keystore import MAX_FILE_BYTES, Keystore, Passphrase, Stretch, read, shred, write_new
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -294,3 +294,20 @@ def test_the_keystore_is_what_the_document_says() -> None:
         aad += len(part).to_bytes(2, "big") + part
     assert sealed[1:17] == salt
     assert AESGCM(stretched).decrypt(sealed[17:29], sealed[29:], aad) == KEY.reveal()
+
+
+def test_a_file_is_destroyed_for_good_and_a_second_time_without_complaint(tmp_path: Path) -> None:
+    """What other names of the file show afterwards is noise."""
+    path, other = tmp_path / "keystore", tmp_path / "other"
+    path.write_bytes(b"secret" * 9)
+    other.hardlink_to(path)
+    for _ in range(2):
+        shred(path)
+        assert not path.exists()
+    assert len(other.read_bytes()) == 54
+    assert b"secret" not in other.read_bytes()
+
+
+def test_what_cannot_be_destroyed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SealFileInaccessible, match=str(tmp_path)):
+        shred(tmp_path)

@@ -10,6 +10,7 @@ import pkcs11
 import pytest
 
 from keys.errors import (
+    CannotOpen,
     KeysError,
     SealFileInaccessible,
     SealKeyExists,
@@ -22,6 +23,7 @@ from keys.rootkey import RootKey
 from keys.seals import pkcs11 as hsm_seal
 from keys.seals.address import Pkcs11Address, address
 from tests.hsm import PIN, Hsm
+from tests.keys.rows import ENVIRONMENT
 from tests.keys.seals.wraps import opened, require_a_good_seal
 
 _numbers = count()
@@ -118,3 +120,33 @@ def test_threads_take_turns_in_the_token(place: Pkcs11Address, root: RootKey) ->
     for thread in threads:
         thread.join()
     assert found == [root] * 8
+
+
+def test_a_key_is_destroyed_for_good_and_a_second_time_without_complaint(place: Pkcs11Address, root: RootKey) -> None:
+    blob = hsm_seal.create(place).wrap_root(root, ENVIRONMENT)
+    seal = hsm_seal.load(place)
+    for _ in range(2):
+        hsm_seal.destroy(place)
+        with pytest.raises(SealKeyMissing):
+            hsm_seal.load(place)
+    hsm_seal.create(place)
+    with pytest.raises(CannotOpen):
+        opened(seal, blob, root)
+
+
+def test_a_token_that_is_removed_is_reported_and_works_again_when_it_is_back(
+    place: Pkcs11Address, hsm: Hsm, root: RootKey
+) -> None:
+    """In one process, which is not started again meanwhile (T-17)."""
+    seal = hsm_seal.create(place)
+    blob = seal.wrap_root(root, ENVIRONMENT)
+    tokens, away = hsm.folder / "tokens", hsm.folder / "away"
+    tokens.rename(away)
+    try:
+        for work in (lambda: opened(seal, blob, root), lambda: hsm_seal.load(place)):
+            with pytest.raises((SealUnreachable, SealKeyMissing)) as told:
+                work()
+            assert str(place) in str(told.value)
+    finally:
+        away.rename(tokens)
+    assert opened(seal, blob, root) == root
