@@ -209,3 +209,15 @@ async def test_test_and_live_accounts_work_side_by_side(vault: Installation, ope
         assert made.json()["paymentStatus"] == "SUCCESS", made.text
     assert wire_path(Operation.PAY, client_id="5XLIVE") == "/ams/api/v1/payments/pay"
     assert wire_path(Operation.PAY, client_id="SANDBOX_5X") == "/ams/sandbox/api/v1/payments/pay"
+
+
+async def test_a_client_is_bound_to_other_certificates_and_never_to_none(
+    vault: Installation, operators: Onboarding
+) -> None:
+    client_id = vault.tenants[0].client_id
+    assert (await operators.bind_client(client_id, [b"a" * 32, b"b" * 32])).certificates == (b"a" * 32, b"b" * 32)
+    await operators.bind_client(client_id, [b"c" * 32])
+    [bound] = [each for each in await operators.clients(None) if each.id == client_id]
+    assert bound.certificates == (b"c" * 32,)
+    with pytest.raises(OnboardingInvalid, match="to one certificate at least"):
+        await operators.bind_client(client_id, [])

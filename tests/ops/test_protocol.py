@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from keys.certificates import CertificateUnreadable, read
+from keys.certificates import read
 from ops import protocol
 from ops.protocol import ServerConfig
 from tests.installation import listening, settings_for
-from tests.vault.gateway.certificates import NOW, Authority
-from vault.settings import Settings, SettingsInvalid
+from tests.vault.gateway.certificates import Authority
+from vault.settings import Settings
 from vault.tls import server_context
 
 pytestmark = pytest.mark.anyio
@@ -105,18 +105,6 @@ async def test_only_new_versions_and_good_suites_are_spoken(tmp_path: Path, auth
             assert b"HTTP" not in await answer(port)
 
 
-async def test_an_old_version_is_refused(tmp_path: Path, authority: Authority) -> None:
-    context = server_context(secured(tmp_path, authority))
-    assert context is not None
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert {suite["name"].split("-")[0] for suite in context.get_ciphers()} == {
-        "ECDHE",
-        "TLS_AES_256_GCM_SHA384",
-        "TLS_AES_128_GCM_SHA256",
-        "TLS_CHACHA20_POLY1305_SHA256",
-    }
-
-
 async def test_a_certificate_that_was_verified_is_told_and_no_other_gets_in(
     tmp_path: Path, authority: Authority
 ) -> None:
@@ -132,22 +120,3 @@ async def test_a_certificate_that_was_verified_is_told_and_no_other_gets_in(
         unknown.load_cert_chain(foreign)
         with pytest.raises(OSError):  # noqa: PT011 - an alert, or a connection that ends, as the moment wants it
             await answer(port, unknown)
-
-
-@pytest.mark.parametrize("setting", ["tls_certificate_file", "tls_client_ca_file"])
-async def test_files_that_are_no_certificates_are_refused_with_their_mend(
-    tmp_path: Path, authority: Authority, setting: str
-) -> None:
-    (tmp_path / "empty").write_text("nothing")
-    with pytest.raises(SettingsInvalid, match=f"CARDVAULT_{setting.upper()}: cannot be used; give"):
-        server_context(secured(tmp_path, authority, **{setting: tmp_path / "empty"}))
-
-
-async def test_without_a_certificate_there_is_no_tls(tmp_path: Path) -> None:
-    assert server_context(settings_for(tmp_path, "postgresql://nobody@127.0.0.1/none")) is None
-
-
-async def test_a_certificate_says_when_it_ends(tmp_path: Path, authority: Authority) -> None:
-    assert read(authority.identity(tmp_path, until=NOW)).ends == NOW.replace(microsecond=0)
-    with pytest.raises(CertificateUnreadable):
-        read(tmp_path / "missing")
