@@ -14,6 +14,7 @@ from vault.audit import entry
 from vault.audit.entry import Queued
 from vault.audit.events import SCHEMA, ActorKind, Event, EventType, Origin, Outcome
 
+_NO_TRACE: Final = b',"trace":""'  # which events of earlier versions do not have
 _UNREADABLE: Final = (KeyError, TypeError, ValueError)
 
 
@@ -36,7 +37,10 @@ def read(place: int, digest: bytes, octets: bytes) -> Logged:
     body = said.get("event", {})
     try:
         event, event_id = _event(body), body["id"]
-        if octets == entry.encode(Queued(event_id, event.merchant_id, at, event.encode(event_id))):
+        written = event.encode(event_id)
+        if "trace" not in body:
+            written = written.replace(_NO_TRACE, b"", 1)
+        if octets == entry.encode(Queued(event_id, event.merchant_id, at, written)):
             return Logged(place, digest, octets, at, event_id, event)
     except _UNREADABLE:
         pass
@@ -47,7 +51,8 @@ def _event(body: dict[str, Any]) -> Event:
     if body["schema"] != SCHEMA:
         raise ValueError("another schema")
     actor = body["actor"]
-    origin = Origin(ActorKind(actor["kind"]), actor["id"], actor["key"], actor["address"], body["request"])
+    request = (body["request"], body.get("trace", ""))
+    origin = Origin(ActorKind(actor["kind"]), actor["id"], actor["key"], actor["address"], *request)
     return Event(
         EventType(body["type"]),
         origin,

@@ -56,6 +56,12 @@ def test_what_no_vault_has_written_is_a_finding() -> None:
         assert (row[0], row[2:14], row[-1].encode()) == ("7", [""] * 12, read.octets)
 
 
+def test_an_event_from_before_traces_were_noted_is_an_event() -> None:
+    body = sample(EventType.CARD_STORED).encode("aev_a").replace(b',"trace":""', b"")
+    read = in_the_log(Queued("aev_a", "mer_a", AT, body))
+    assert (read.event, read.octets.count(b"trace")) == (sample(EventType.CARD_STORED), 0)
+
+
 FORGERIES: list[Callable[[dict[str, Any]], object]] = [
     lambda event: event.pop("time"),
     lambda event: event.update(time="now"),
