@@ -11,7 +11,14 @@ from vault import migrations
 FOLDER = Path(migrations.__file__).parent / "versions"
 FIRST = "0020"
 TAKING = {"drop_column", "drop_table", "rename_table", "alter_column"}
+DESCRIBING = {"schema", "existing_type", "existing_nullable", "comment", "existing_comment"}
 WORDS = ("drop column", "drop table", "rename ", "set not null", "alter column")
+
+
+def widens(call: ast.Call) -> bool:
+    """Tell whether a call is an `alter_column` that allows NULL and changes nothing else."""
+    changes = {each.arg: ast.unparse(each.value) for each in call.keywords if each.arg not in DESCRIBING}
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "alter_column" and changes == {"nullable": "True"}
 
 
 def taken_away(source: str) -> Iterator[str]:
@@ -23,8 +30,9 @@ def taken_away(source: str) -> Iterator[str]:
     for function in tree.body:
         if not isinstance(function, ast.FunctionDef) or function.name == "downgrade":
             continue
+        widening = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call) and widens(node)}
         for node in ast.walk(function):
-            if isinstance(node, ast.Attribute) and node.attr in TAKING:
+            if isinstance(node, ast.Attribute) and node.attr in TAKING and id(node) not in widening:
                 yield node.attr
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield from (word for word in WORDS if word in node.value.lower())
@@ -41,3 +49,19 @@ def test_the_check_knows_what_takes_away() -> None:
     assert list(taken_away(taking)) == ["drop_column", "rename "]
     assert list(taken_away("CONTRACTS = 'c, unused since 0021'\n" + taking)) == []
     assert list(taken_away(taking.replace("upgrade", "downgrade"))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ("nullable=True", []),
+        ("nullable=True, schema='s', existing_type=T()", []),
+        ("nullable=False", ["alter_column"]),
+        ("nullable=True, type_=T()", ["alter_column"]),
+        ("nullable=True, new_column_name='d'", ["alter_column"]),
+        ("nullable=True, **more", ["alter_column"]),
+        ("", ["alter_column"]),
+    ],
+)
+def test_a_column_may_begin_to_allow_null_and_nothing_else(change: str, taken: list[str]) -> None:
+    assert list(taken_away(f"def upgrade():\n    op.alter_column('t', 'c', {change})\n")) == taken
