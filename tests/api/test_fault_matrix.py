@@ -126,7 +126,10 @@ async def deadlock_victim(ground: Ground) -> AsyncIterator[None]:
 def file_system_of_a_megabyte(like: str) -> Iterator[Path]:
     """Mount one, and give a folder in it that belongs to whom the database's files belong."""
     place, owner = Path(mkdtemp(prefix="cardvault-full-")), Path(like).stat()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(place)], check=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(place)], check=False)
+    if mounted.returncode != 0:
+        place.rmdir()
+        pytest.skip("a small file system cannot be mounted here (root may), so a full disk is not tested")
     try:
         folder = place / "files"
         folder.mkdir(mode=0o700)
