@@ -81,6 +81,12 @@ def slow(siem: Siem, connection: socket.socket) -> None:
     orderly(siem, connection, chunk=300)
 
 
+def talkative(siem: Siem, connection: socket.socket) -> None:
+    """Read to the end, and say something that nobody asked for."""
+    orderly(siem, connection)
+    connection.sendall(b"thank you\n")
+
+
 def half(siem: Siem, connection: socket.socket) -> None:
     """Read a part and cut the connection."""
     siem.read.append(connection.recv(700))
