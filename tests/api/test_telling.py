@@ -58,9 +58,12 @@ async def try_again(log: Log) -> None:
     await log.sql.change("update vault.audit_sink set next_at = now()")
 
 
-async def test_events_are_told_once_and_in_order_with_the_octets_that_were_hashed(log: Log) -> None:
+@pytest.mark.parametrize("behaviour", [receivers.orderly, receivers.talkative])
+async def test_events_are_told_once_and_in_order_with_the_octets_that_were_hashed(
+    log: Log, behaviour: Behaviour
+) -> None:
     """controls.md EXP-5, AUD-6."""
-    with receiving() as siem:
+    with receiving(behaviour) as siem:
         one = shipper(log, siem.port)
         await caught_up(one)
         entries = await log.entries()
