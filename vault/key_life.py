@@ -152,7 +152,8 @@ class KeyLife:
                 async with self._database.transaction() as transaction:
                     await self._locked(transaction, key.key_id)
                     await key_life.schedule(transaction, key.key_id, days=0)
-                    await key_life.destroy(transaction, key.key_id)
+                    if not await key_life.destroy(transaction, key.key_id):
+                        raise Conflict("The database keeps a retired key: check its clock, and run this again.")
                     await audit.append(transaction, self._event(EventType.DATA_KEY_DESTROYED, key))
             except StatementFailed as refused:
                 if refused.sqlstate != _FOREIGN_KEY_VIOLATION:

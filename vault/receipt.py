@@ -44,7 +44,7 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How a shredding stands; `severed`: the root key in use shares no opener with an earlier one."""
+    """How a shredding stands; `severed`: what opened root keys from before opens none that has been in use since."""
 
     shredding_id: str
     environment: str

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Final
 
-from keys.errors import KeysError
+from keys.errors import KeysError, SealFileInvalid, SealFileMissing, SealKeyMissing
 from keys.keyring import Keyring, Purpose
 from keys.seals import opening
 from keys.seals.address import SealAddress
@@ -26,6 +27,9 @@ from vault.seals import Ceremony
 from vault.store import audit, key_life, keys, root_keys
 from vault.store import shredding as rows
 from vault.store.shredding import End, Fate, Opener, Shred
+
+# Also a keystore file that was overwritten and not removed yet.
+_NOTHING_THERE: Final = (SealFileMissing, SealFileInvalid, SealKeyMissing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,9 @@ class Shredding:
         await self._life.destroy_retired(shred.created_at)
 
     async def is_severed(self, shred: Shred) -> bool:
-        """Tell whether the root key in use is new, alone, and opened by nothing that opened an earlier one."""
+        """Tell whether nothing that opened a root key from before the ceremony opens what has been in use since."""
         async with self._database.session() as session:
-            return await rows.is_severed(session, shred)
+            return await rows.severing_version(session, shred) is not None
 
     async def replace_root(self, shred: Shred) -> None:
         """Put a root key under the new seals in the place of every earlier one; raises what `rotate` does.
@@ -114,43 +118,45 @@ class Shredding:
         if not shred.custodians:
             return False
         async with self._database.session() as session:
-            return not (await rows.is_severed(session, shred) and await rows.has_shares(session))
+            version = await rows.severing_version(session, shred)
+            return version is None or not await rows.has_shares(session, version)
 
     async def end_openers(self) -> list[str]:
         """Destroy what opened an earlier root key and is named in the settings; gives the names of what was reached."""
-        async with self._database.session() as session:
-            ending = {opener.name: opener.fate for opener in await rows.openers(session) if not opener.fate.final}
+        ending = await self._left()
         reached = []
         for address in self._ceremony.settings.seals:
             name = await self._name_at(address)
             if name in ending:
                 reached.append(name)
-                await self._destroy(name, address, ending[name])
+                await self._destroy(name, address)
         return reached
 
-    async def _name_at(self, address: SealAddress) -> str | None:
+    async def _left(self) -> set[str]:
+        shred = await self.current()
         async with self._database.session() as session:
-            begun = await rows.begun_at(session, str(address))
-        if begun is not None:
-            return begun
+            return {opener.name for opener in await rows.openers(session, shred) if not opener.fate.final}
+
+    async def _name_at(self, address: SealAddress) -> str | None:
+        """Name what opens at an address: something new may be there; where nothing is, what we began to destroy."""
         try:
             return (await unsealing.open_seal(address)).name
+        except _NOTHING_THERE:
+            async with self._database.session() as session:
+                return await rows.begun_at(session, str(address))
         except KeysError:
             return None
 
-    async def _destroy(self, name: str, address: SealAddress, fate: Fate) -> None:
-        """Note the intention first: what is found missing afterwards was destroyed by us."""
-        if fate is Fate.KEPT:
-            await self._note(End(name, Fate.BEGUN, str(address)), EventType.OPENER_DESTRUCTION_STARTED)
+    async def _destroy(self, name: str, address: SealAddress) -> None:
+        """Note the intention first, each time: it is refused for what is in use (again), and explains what is gone."""
+        await self._note(End(name, Fate.BEGUN, str(address)), EventType.OPENER_DESTRUCTION_STARTED)
         due_at = await asyncio.to_thread(opening.destroy, address)
         now = Fate.DESTROYED if due_at is None else Fate.SCHEDULED
         await self._note(End(name, now, due_at=due_at), EventType.OPENER_DESTROYED)
 
     async def attest(self, name: str) -> None:
         """Record that an opener which is out of reach from here was destroyed; raises `NotFound`, `Conflict`."""
-        async with self._database.session() as session:
-            known = {opener.name for opener in await rows.openers(session) if not opener.fate.final}
-        if name not in known:
+        if name not in await self._left():
             raise NotFound("Nothing of this name is left that opened an earlier root key: see the receipt.")
         await self._note(End(name, Fate.ATTESTED), EventType.OPENER_DESTROYED)
 
@@ -180,9 +186,9 @@ class Shredding:
                 cards=covered,
                 root_key_id=newest.key_id,
                 root_version=newest.version,
-                severed=await rows.is_severed(transaction, shred),
+                severed=await rows.severing_version(transaction, shred) is not None,
                 keys_left=keys_left,
-                openers=[_shown(opener) for opener in await rows.openers(transaction)],
+                openers=[_shown(opener) for opener in await rows.openers(transaction, shred)],
             )
             details: dict[str, Detail] = {
                 "complete": receipt.complete,

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, assert_never
 
-from keys.errors import SealFileInaccessible, SealFileInvalid, SealFileMissing, SealNotInstalled
+from keys.errors import SealFileInaccessible, SealNotInstalled
 from keys.seals.address import AwsKmsAddress, LocalAddress, Pkcs11Address, SealAddress
 from keys.seals.keystore import Passphrase, shred
 from keys.seals.local import LocalSeal
@@ -87,18 +87,18 @@ def destroy(address: SealAddress) -> datetime | None:
 
 
 def passphrase_in(path: Path) -> Passphrase:
-    """Read a file that holds a passphrase alone; SealFileInaccessible, SealFileInvalid or PassphraseTooWeak."""
+    """Read a file that holds a passphrase alone; SealFileInaccessible or PassphraseTooWeak."""
     try:
         return Passphrase(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SealFileInaccessible(f"cannot read the passphrase ({error.strerror}): {path}") from None
     except UnicodeDecodeError:
-        raise SealFileInvalid(f"not a text in UTF-8: {path}") from None
+        raise SealFileInaccessible(f"not a text in UTF-8: {path}") from None
 
 
 def _passphrase(address: LocalAddress) -> Passphrase:
     if address.passphrase_file is None:
-        raise SealFileMissing(f"no file with its passphrase is named: {address}")
+        raise SealFileInaccessible(f"no file with its passphrase is named: {address}")
     return passphrase_in(address.passphrase_file)
 
 

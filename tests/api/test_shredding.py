@@ -1,7 +1,7 @@
 """Shredding: deleted cards that no copy of the database gives back, and a receipt that says so only when it is true."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -10,6 +10,8 @@ import pytest
 from keys.errors import KeysError
 from keys.keyring import Location, Purpose
 from keys.sealed import Plaintext
+from keys.seals import opening
+from keys.seals.address import SealAddress
 from keys.seals.shares import ShareWords
 from tests.api.ceremonies import Bench, bench_at
 from tests.api.shop import Sql, paid_on_file, store, stored
@@ -27,6 +29,7 @@ from vault.errors import Conflict, NotFound
 from vault.receipt import NAME, verified
 from vault.shares import IssuedShare
 from vault.shredding import Plan
+from vault.store import key_life
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +162,65 @@ async def test_an_old_opener_that_was_added_again_is_in_use_and_stays(bench: Ben
     assert (bench.folder / "own").exists()
 
 
+async def test_what_was_put_in_the_place_of_a_destroyed_opener_is_never_destroyed_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-14: the process died after it removed the old keystore, and a new one has the address."""
+    ceremony = await held_at(bench)
+    await ceremony.shredding.begin(plan(bench))
+    await ceremony.carried_out()
+    old = await ceremony.left()
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "destroy", _killed_after(opening.destroy))
+        with pytest.raises(Killed):
+            await ceremony.shredding.end_openers()
+    own = bench.folder / "own"
+    assert not own.exists()
+    await bench.added(bench.keystore("own"))
+    assert await ceremony.shredding.end_openers() == []
+    assert own.exists()
+    own.write_text("exposed")
+    own.chmod(0o644)
+    assert await ceremony.shredding.end_openers() == []
+    assert await ceremony.left() == old
+    own.unlink()
+    assert await ceremony.shredding.end_openers() == old
+    assert (await ceremony.receipt()).complete
+
+
+async def test_a_deletion_that_was_taken_back_for_a_seal_in_use_is_not_asked_for_again(bench: Bench, kms: Kms) -> None:
+    arn = kms.new_key()
+    await bench.with_seals(bench.keystore("own"), kms.uri(arn)).added(kms.uri(arn))
+    everything = bench.with_seals(kms.uri(arn), bench.keystore("own"), bench.keystore("new"))
+    ceremony = await held_at(everything)
+    await ceremony.shredding.begin(plan(bench))
+    await ceremony.carried_out()
+    assert len(await ceremony.shredding.end_openers()) == 2
+    kms.dying.clear()
+    kms.disabled.clear()
+    await everything.with_seals(bench.keystore("new"), kms.uri(arn)).added(kms.uri(arn))
+    with pytest.raises(Conflict):
+        await ceremony.shredding.end_openers()
+    assert kms.calls.count("ScheduleKeyDeletion") == 1
+
+
+async def test_a_later_rotation_of_the_root_key_takes_nothing_from_a_ceremony(bench: Bench) -> None:
+    """It goes on, and its receipt can be written again: what severed it counts, not what is the newest."""
+    ceremony = await held_at(bench)
+    await ceremony.shredding.begin(plan(bench))
+    shred = await ceremony.carried_out()
+    old = await ceremony.left()
+    await root_rotation.rotate(bench.with_seals(bench.keystore("new")).ceremony, root_rotation.Shares())
+    ceremony = await held_at(bench)
+    assert await ceremony.left() == old
+    await ceremony.shredding.replace_root(shred)
+    assert await ceremony.shredding.end_openers() == old
+    assert (await ceremony.receipt()).complete
+    await root_rotation.rotate(bench.with_seals(bench.keystore("new")).ceremony, root_rotation.Shares())
+    receipt = await (await held_at(bench)).receipt()
+    assert (receipt.complete, receipt.root_version) == (True, 4)
+
+
 async def test_cards_that_a_complete_shredding_covers_are_not_covered_again(
     bench: Bench, blueprint: Blueprint, onboarded_url: str
 ) -> None:
@@ -200,6 +262,14 @@ class Killed(BaseException):
 
 async def _killed(*_: object) -> int:
     raise Killed
+
+
+def _killed_after(destroy: Callable[[SealAddress], object]) -> Callable[[SealAddress], None]:
+    def destroyed(address: SealAddress) -> None:
+        destroy(address)
+        raise Killed
+
+    return destroyed
 
 
 async def test_a_plan_that_leaves_a_way_open_is_refused(bench: Bench) -> None:
@@ -253,3 +323,24 @@ async def test_a_key_that_came_into_use_again_or_rows_that_came_late_stop_the_de
     await sql.connection.execute("revoke execute on function vault.destroy_data_key(bytea) from cardvault_operator")
     with pytest.raises(StatementFailed):
         await ceremony.shredding.destroy_keys(shred)
+
+
+async def test_a_key_that_the_database_keeps_is_not_recorded_as_destroyed(
+    bench: Bench, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that was set back lets the waiting period of no days not be over."""
+    ceremony = await held_at(bench)
+    await ceremony.shredding.begin(plan(bench))
+    shred = await ceremony.shredding.current()
+    await ceremony.shredding.retire_keys(shred)
+    monkeypatch.setattr(key_life, "destroy", _kept)
+    left = await ceremony.shredding.keys_left(shred)
+    mark = await sql.mark()
+    with refused("keeps a retired key"):
+        await ceremony.shredding.destroy_keys(shred)
+    assert await ceremony.shredding.keys_left(shred) == left > 0
+    assert await sql.after(mark) == []
+
+
+async def _kept(*_: object) -> bool:
+    return False

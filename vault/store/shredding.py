@@ -18,15 +18,20 @@ from vault.store.audit import append
 _PORTION: Final = 5000
 _SHREDDING: Final = "id, root_version, seals, threshold, custodians, created_at, completed_at"
 _NEWEST: Final = "(select max(version) from vault.root_key where state = 'active')"
-_EARLIER: Final = (
-    "(select o.seal from vault.root_opener o join vault.root_key r on r.id = o.root_key_id "
-    f"where r.version < {_NEWEST})"
+_SEVERING: Final = """
+select min(n.version) from vault.root_key n
+where n.version > $1 and n.version <= all (select version from vault.root_key where state = 'active')
+and not exists (
+    select from vault.root_opener o join vault.root_key r on r.id = o.root_key_id
+    join vault.root_opener e on e.seal = o.seal join vault.root_key b on b.id = e.root_key_id
+    where r.version >= n.version and b.version < n.version
 )
-_OPENERS: Final = f"""
+"""
+_OPENERS: Final = """
 select e.seal, e.first, e.last, d.fate, d.due_at, d.updated_at
 from (
     select o.seal, min(r.version) as first, max(r.version) as last
-    from vault.root_opener o join vault.root_key r on r.id = o.root_key_id where r.version < {_NEWEST} group by o.seal
+    from vault.root_opener o join vault.root_key r on r.id = o.root_key_id where r.version < $1 group by o.seal
 ) e left join vault.opener_end d on d.opener = e.seal order by e.first, e.seal
 """
 _SHARES: Final = """
@@ -141,24 +146,23 @@ async def has_opened(session: Session, seal: str) -> bool:
     return bool(await session.value("select exists (select from vault.root_opener where seal = $1)", seal))
 
 
-async def is_severed(session: Session, shred: Shred) -> bool:
-    """Tell whether the only root key in use came after the ceremony began and shares no opener with an earlier one."""
-    return bool(
-        await session.value(
-            "select count(*) = 1 and min(version) > $1 and not exists (select from vault.root_opener o "
-            f"join vault.root_key n on n.id = o.root_key_id where n.version = {_NEWEST} and o.seal in {_EARLIER}) "
-            "from vault.root_key where state = 'active'",
-            shred.root_version,
-        )
-    )
+async def severing_version(session: Session, shred: Shred) -> int | None:
+    """Give the version of the root key that severs a ceremony's past from what is in use, once there is one.
+
+    It came after the ceremony began, no earlier one is in use, and neither it nor a later one shares an opener with an
+    earlier one: what was severed stays so through every later rotation.
+    """
+    found: int | None = await session.value(_SEVERING, shred.root_version)
+    return found
 
 
-async def has_shares(session: Session) -> bool:
-    """Tell whether shares of the root key in use were ever made."""
+async def has_shares(session: Session, version: int) -> bool:
+    """Tell whether shares of a root key of this version, or a later one, were ever made."""
     return bool(
         await session.value(
             "select exists (select from vault.root_opener o join vault.root_key r on r.id = o.root_key_id "
-            f"where r.version = {_NEWEST} and starts_with(o.seal, '{SHARES_PREFIX}'))"
+            f"where r.version >= $1 and starts_with(o.seal, '{SHARES_PREFIX}'))",
+            version,
         )
     )
 
@@ -168,10 +172,15 @@ async def is_share_set(session: Session, set_id: bytes) -> bool:
     return bool(await session.value("select exists (select from vault.share_set where id = $1)", set_id))
 
 
-async def openers(session: Session) -> list[Opener]:
-    """Give everything that opened a root key which is not the newest one, each share by itself, and its fate."""
+async def openers(session: Session, shred: Shred) -> list[Opener]:
+    """Give everything that opened a root key from before the severing one, each share by itself, and its fate.
+
+    Until there is one, the newest root key counts in its place.
+    """
     found = []
-    for seal, first, last, fate, due_at, since in await session.rows(_OPENERS):
+    severing = await severing_version(session, shred)
+    before = await session.value(f"select coalesce($1, {_NEWEST})", severing)
+    for seal, first, last, fate, due_at, since in await session.rows(_OPENERS, before):
         if not seal.startswith(SHARES_PREFIX):
             found.append(Opener(seal, None, first, last, Fate(fate or Fate.KEPT), due_at, since))
             continue

@@ -7,7 +7,6 @@ from keys.errors import (
     PassphraseTooWeak,
     SealFileExists,
     SealFileInaccessible,
-    SealFileInvalid,
     SealFileMissing,
     SealNotInstalled,
 )
@@ -49,7 +48,7 @@ def test_a_keystore_is_made_once_and_found_again(keystore: LocalAddress) -> None
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(None, SealFileInaccessible), (b"\xff\xfe", SealFileInvalid), (b"short", PassphraseTooWeak)],
+    [(None, SealFileInaccessible), (b"\xff\xfe", SealFileInaccessible), (b"short", PassphraseTooWeak)],
 )
 def test_a_passphrase_that_cannot_be_used_is_one_seals_failure(
     keystore: LocalAddress, content: bytes | None, expected: type[Exception]
@@ -61,7 +60,7 @@ def test_a_passphrase_that_cannot_be_used_is_one_seals_failure(
 
 
 def test_a_keystore_without_a_passphrase_file_is_refused(keystore: LocalAddress) -> None:
-    with pytest.raises(SealFileMissing, match="no file with its passphrase"):
+    with pytest.raises(SealFileInaccessible, match="no file with its passphrase"):
         opening.load(LocalAddress(keystore.path))
 
 
