@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -82,18 +82,23 @@ def run_server(options: ServerOptions) -> None:
     settings = load_settings(os.environ)
     server_context(settings)
     _refuse_plain_text_to_strangers(settings, options)
-    asyncio.run(_rehearsed(settings))
-    listener = listener_for(options.host, options.port)
+    with listener_for(options.host, options.port) as listener:
+        asyncio.run(_rehearsed(settings))
+        try:
+            _serve(settings, options, listener)
+        finally:
+            asyncio.run(say_stopped(settings, "server"))
+
+
+def _serve(settings: Settings, options: ServerOptions, listener: socket.socket) -> None:
+    """Serve until a signal; raises `Refused` where application or worker failed."""
     configure(settings.log_format)
     # The server raises the signal again once it has drained; by then there is nothing left to interrupt.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     _log.info("server.starting", host=options.host, port=options.port, count=options.workers)
-    try:
-        with _counting_together(options.workers), _Companion(wanted=options.with_worker) as companion:
-            serve_on(listener, uvicorn_config(settings, options), options.workers)
-    finally:
-        asyncio.run(say_stopped(settings, "server"))
+    with _counting_together(options.workers), _Companion(wanted=options.with_worker) as companion:
+        serve_on(listener, uvicorn_config(settings, options), options.workers)
     if companion.failed:
         raise Refused("the worker beside the server ended; the log says why")
 
@@ -144,7 +149,6 @@ def listener_for(host: str, port: int) -> socket.socket:
 
 def uvicorn_config(settings: Settings, options: ServerOptions, application: str = _APPLICATION) -> ServerConfig:
     """Give the server's own options for an application, which is named as its processes import it."""
-    proxies = [str(network) for network in settings.trusted_proxies]
     return ServerConfig(
         application,
         max_connections=settings.max_connections,
@@ -159,10 +163,15 @@ def uvicorn_config(settings: Settings, options: ServerOptions, application: str 
         server_header=False,
         access_log=False,
         log_config=None,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=round(settings.request_deadline) + 1,
+        **proxy_options(settings),
     )
+
+
+def proxy_options(settings: Settings) -> dict[str, Any]:
+    """Give whose forwarded addresses are believed: the trusted proxies', whatever the environment says."""
+    proxies = [str(network) for network in settings.trusted_proxies]
+    return {"proxy_headers": bool(proxies), "forwarded_allow_ips": proxies}
 
 
 def _tls(_config: uvicorn.Config, _usual: object) -> ssl.SSLContext:

@@ -15,7 +15,8 @@ import uvicorn
 
 from ops.memory import keep_memory_private
 from ops.presence import on_record
-from ops.serving import listener_for
+from ops.protocol import ServerConfig
+from ops.serving import listener_for, proxy_options
 from vault.logs import configure
 from vault.services import Services, running_services
 from vault.settings import Settings, load_settings
@@ -73,15 +74,26 @@ async def _answering(services: Services, listener: socket.socket | None) -> Asyn
     if listener is None:
         yield
         return
-    server = _SilentServer(
-        uvicorn.Config(WorkerPort(services), lifespan="off", log_config=None, access_log=False, server_header=False)
-    )
+    server = _SilentServer(_port_config(services.settings, WorkerPort(services)))
     answering = asyncio.create_task(server.serve([listener]))
     try:
         yield
     finally:
         server.should_exit = True
         await answering
+
+
+def _port_config(settings: Settings, application: object) -> ServerConfig:
+    """Give the options of the port: whom it believes and how many it serves are as at the server."""
+    return ServerConfig(
+        application,
+        max_connections=settings.max_connections,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        **proxy_options(settings),
+    )
 
 
 class _SilentServer(uvicorn.Server):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Final, LiteralString
 
 from keys.keyring import Keyring, Label, Purpose
@@ -20,6 +20,7 @@ from vault.api_secret import ApiSecret, ApiSecretInvalid
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
 from vault.errors import Forbidden, Unauthenticated, VaultError
+from vault.reachable import within
 from vault.rules.limits import Overrides
 from vault.store import merchants
 from vault.store.merchants import Presented
@@ -150,8 +151,4 @@ def _refusal(presented: Presented, scopes: frozenset[Scope], place: Place) -> tu
 
 
 def _inside(address: str, cidrs: tuple[str, ...]) -> bool:
-    try:
-        caller = ip_address(address)
-    except ValueError:
-        return False
-    return any(caller in ip_network(cidr) for cidr in cidrs)
+    return within(address, [ip_network(cidr) for cidr in cidrs])

@@ -6,6 +6,7 @@ controls API-5).
 """
 
 import asyncio
+import base64
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -216,7 +217,7 @@ class CardGuard:
 
     async def _subject(self, merchant_id: str, kind: str, text: str) -> str:
         digest = await self._keyring.digest(merchant_id, Label.SUBJECT, f"{kind}:{text}".encode())
-        return f"{kind}_{digest.value[:_SUBJECT_BYTES].hex()}"
+        return f"{kind}_{base64.b32encode(digest.value[:_SUBJECT_BYTES]).decode().lower()}"
 
     async def _tell(self, caller: Caller, findings: list[_Finding]) -> None:
         """Raise an alarm, once for each step in each window, about whoever is slowed or stopped."""
@@ -239,9 +240,10 @@ class CardGuard:
         slowest = max(findings, key=lambda each: each.delay, default=None)
         if slowest is None or not slowest.delay:
             return
-        metrics.count_card_testing("slowed")
         if self._waiting >= _WAITING:
+            metrics.count_card_testing("stopped")
             raise _suspected(slowest, SLOWEST_SECONDS)
+        metrics.count_card_testing("slowed")
         self._waiting += 1
         try:
             await self._sleep(slowest.delay)

@@ -5,7 +5,6 @@ a database the processes' own figures go out all the same (design section 4, `/m
 """
 
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,6 +15,7 @@ from vault import metrics
 from vault.db import StatementFailed
 from vault.errors import DatabaseUnavailable
 from vault.health import examine
+from vault.reachable import within
 from vault.services import Services
 from vault.settings import Settings
 from vault.store.standing import Figure, standing
@@ -38,11 +38,7 @@ def may_ask(settings: Settings, address: str, headers: Mapping[bytes, bytes]) ->
     """Tell whether monitoring may be told something at this address, which a proxy must not lend to its callers."""
     if not settings.trusted_proxies and not _FORWARDED.isdisjoint(headers):
         return False
-    try:
-        caller = ip_address(address)
-    except ValueError:
-        return False
-    return any(caller in network for network in settings.metrics_networks)
+    return within(address, settings.metrics_networks)
 
 
 async def exposition(services: Services) -> bytes:

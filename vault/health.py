@@ -78,6 +78,11 @@ async def _in_time(asking: Awaitable[_Found]) -> _Found | None:
         return None
 
 
+async def survey(database: Database, keyring: Keyring) -> tuple[Health, dict[str, str]]:
+    """Try everything and ask how the loops do, all side by side."""
+    return await asyncio.gather(examine(database, keyring), loops(database))
+
+
 async def loops(database: Database) -> dict[str, str]:
     """Say of each of the workers' loops how it does; none: there is no worker, or nobody can tell."""
     found = await _in_time(_live(database))

@@ -7,7 +7,6 @@ files of that folder, and each of them can tell the sum (ADR 0033).
 """
 
 import os
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -119,6 +118,9 @@ def text_of_processes(folder: Path | None = None) -> bytes:
 def _forget_gauges_of_the_dead(folder: Path) -> None:
     """Take away what processes that are gone would still be holding; what they counted stays."""
     for file in folder.glob("gauge_live*_*.db"):
-        if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
-            with suppress(FileNotFoundError):
-                file.unlink()
+        try:
+            os.kill(int(file.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except PermissionError:  # it is alive, and somebody else's
+            continue

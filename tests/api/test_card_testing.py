@@ -1,5 +1,6 @@
 """The card-testing guard over HTTP: who shows many cards, or meets many declines, is slowed, stopped and told of."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.api.limits import grant, number, process
 from tests.api.shop import Sql, card, card_on_file, paid, payment, problem, store, stored, until
 from tests.canary import CVV_CANARY
 from tests.installation import Blueprint, Installation, installed
-from vault import card_testing
+from vault import card_testing, metrics
 from vault.db import StatementFailed
 from vault.store import limits
 
@@ -237,9 +238,30 @@ async def test_too_many_waiting_requests_are_sent_away(
 ) -> None:
     monkeypatch.setattr(card_testing, "_WAITING", 0)
     await grant(sql, guard_buyer_cards={"day": 4})
+    before = _counted()
     answers = [await show(vault.api, place) for place in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
     assert answers[2].headers["retry-after"] == "5"
+    slowed, stopped = _counted()
+    assert (slowed, stopped) == (before[0], before[1] + 1)
+
+
+def _counted() -> tuple[float, float]:
+    """Give how many requests were slowed and how many stopped."""
+    slowed, stopped = (
+        metrics.OWN.get_sample_value("cardvault_card_testing_total", {"action": action}) or 0.0
+        for action in ("slowed", "stopped")
+    )
+    return slowed, stopped
+
+
+@pytest.mark.usefixtures("waits")
+async def test_nobodys_name_in_a_count_can_look_like_a_card_number(vault: Installation, sql: Sql) -> None:
+    await paid(vault, payment(buyer="somebody", card=card(number(0), cvv=CVV_CANARY), env={"clientIp": ADDRESS}))
+    await seen(sql, 3)
+    subjects = [row["subject"] for row in await sql.rows("select subject from vault.card_sighting")]
+    assert {subject.partition("_")[0] for subject in subjects} == {"buyer", "address", "cli"}
+    assert all(re.fullmatch(r"(buyer|address)_[a-z2-7]{24}|cli_[a-z2-7]{26}", subject) for subject in subjects)
 
 
 async def test_without_its_counters_the_guard_lets_nothing_pass(vault: Installation, sql: Sql) -> None:

@@ -121,6 +121,11 @@ def test_an_address_that_is_none_is_inside_nothing() -> None:
     assert not _inside("", ("0.0.0.0/1",))
 
 
+@pytest.mark.parametrize(("address", "inside"), [("::ffff:10.0.0.5", True), ("::ffff:11.0.0.5", False)])
+def test_an_ipv4_address_in_ipv6_clothes_is_inside_its_ipv4_network(address: str, *, inside: bool) -> None:
+    assert _inside(address, ("192.0.2.0/24", "10.0.0.0/8")) is inside
+
+
 def test_an_event_is_of_a_bounded_size() -> None:
     event = Event(EventType.CARD_STORED, Origin(ActorKind.WORKER), "mer_a", ("card_a",))
     assert event.about("card_b").objects == ("card_b",)

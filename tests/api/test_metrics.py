@@ -78,6 +78,7 @@ async def test_from_elsewhere_there_is_nothing(blueprint: Blueprint, onboarded_u
     [
         ("127.0.0.1", {}, (), True),
         ("::1", {}, (), True),
+        ("::ffff:127.0.0.1", {}, (), True),
         ("203.0.113.9", {}, (), False),
         ("", {}, (), False),
         ("127.0.0.1", {b"x-forwarded-for": b"203.0.113.9"}, (), False),

@@ -10,6 +10,7 @@ from tests.api.shop import Sql, payment, problem, store, until
 from tests.cluster import no_audit, out_of_reach
 from tests.database import Cluster
 from tests.installation import Installation
+from vault.store.workers import Beat
 from vault.worker.heartbeat import heartbeat
 from vault.worker.loop import Loop, Pulse, run
 
@@ -66,6 +67,25 @@ async def test_a_database_that_hangs_is_not_ready_within_its_patience(vault: Ins
         answer = await vault.api.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, WELL | {"ready": False, "audit": False})
     assert (await vault.api.get("/readyz")).status_code == 200
+
+
+async def test_how_the_loops_do_is_asked_while_the_rest_is_examined(
+    vault: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def live(_database: object) -> list[Beat]:
+        asked.set()
+        return [Beat("a", 0, 1.0)]
+
+    async def offset(_database: object) -> float:
+        await asked.wait()
+        return 0.0
+
+    monkeypatch.setattr("vault.health._live", live)
+    monkeypatch.setattr("vault.health._clock_offset", offset)
+    answer = await vault.api.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, WELL | {"loops": {"a": "working"}})
 
 
 async def test_with_a_clock_of_its_own_it_is_not_ready(vault: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

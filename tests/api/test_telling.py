@@ -313,6 +313,6 @@ async def test_the_worker_tells_everybody_it_was_told_of(vault: Installation, tm
             for loop in loops:
                 while await loop.once():
                     pass
-        assert [loop.name for loop in loops] == ["sequence", "anchor", "checkpoints", "events"]
+        assert [loop.name for loop in loops] == ["sequence", "anchor", "ship.checkpoints.1", "ship.events.1"]
     kinds = [each.kind for each in siem.heard]
     assert (kinds.count("audit.checkpoint"), kinds.count("card.stored")) == (1, 1)

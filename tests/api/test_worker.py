@@ -1,10 +1,13 @@
 """The worker's loops: they do what there is, survive what goes wrong, and end when told to, after the work in hand."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from ops import working
 from tests.api.gateway import SUCCESS, courier
 from tests.api.shop import Sql, paid, payment, shown, until
 from tests.api.vaultings import keep, kept, looked_up
@@ -13,10 +16,13 @@ from tests.database import Cluster
 from tests.installation import Blueprint, Installation, installed
 from vault.store.inquiries import Due
 from vault.worker import loop
-from vault.worker.loop import Loop, forgetting_attempts, orphanage, reconciliation, run, vaultings
+from vault.worker.heartbeat import heartbeat
+from vault.worker.loop import Loop, Pulse, forgetting_attempts, orphanage, reconciliation, run, vaultings
 from vault.worker.port import WorkerPort
+from vault.worker.sequencing import audit_loops
 
 pytestmark = pytest.mark.anyio
+ALERTS = Path(working.__file__).parent / "deploy" / "monitoring" / "alerts.yaml"
 
 
 async def test_a_payment_whose_answer_was_lost_is_resolved_by_the_running_worker(vault: Installation) -> None:
@@ -143,6 +149,30 @@ async def test_a_loop_that_cannot_finish_keeps_no_other_from_finishing() -> None
 
     await run((Loop("a", nothing, 1.0, cannot), Loop("b", nothing, 1.0, can)), stop)
     assert finished.is_set()
+
+
+async def test_two_loops_of_one_name_do_not_start() -> None:
+    async def nothing() -> bool:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="same name"):
+        await run((Loop("a", nothing, 1.0), Loop("a", nothing, 1.0)), asyncio.Event())
+
+
+async def test_a_worker_with_many_receivers_beats_for_each_loop(vault: Installation, sql: Sql, tmp_path: Path) -> None:
+    receivers = "syslog+tcp://127.0.0.1:1,syslog+tcp://127.0.0.1:2"
+    values = {"audit_anchor": f"file:{tmp_path}/anchor,{receivers}", "audit_stream": receivers}
+    object.__setattr__(vault.services, "settings", vault.settings.model_copy(update=values))
+    async with audit_loops(vault.services) as auditing, working._sender(vault.settings) as sender:
+        webhooks = working._webhook_loops(vault.services, sender)
+        loops = (*working._loops(vault.services), *webhooks, *auditing)
+        names = {each.name for each in loops}
+        await heartbeat(vault.services.database, [Pulse(each.name) for each in loops]).once()
+    assert names >= {f"ship.{told}.{place}" for told in ("events", "checkpoints") for place in (1, 2)}
+    assert {row["loop"] for row in await sql.rows("select loop from vault.worker_loop")} == names
+    seldom = {each.name for each in loops if each.idle > 300}
+    [excused] = re.findall(r'\{loop!~"([^"]+)"\}', ALERTS.read_text())
+    assert seldom < set(excused.split("|")) < names
 
 
 async def test_a_worker_answers_monitoring_at_its_port(vault: Installation) -> None:

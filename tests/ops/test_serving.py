@@ -24,6 +24,7 @@ from ops.serving import (
     _refuse_plain_text_to_strangers,
     uvicorn_config,
 )
+from ops.working import _port_config
 from tests.installation import settings_for
 from tests.ops.cli.commands import Desk, desk_at
 from tests.ops.processes import await_that, is_alive, start
@@ -49,7 +50,7 @@ def port() -> int:
 @pytest.mark.anyio
 @pytest.mark.parametrize(("proxies", "believed"), [("", "127.0.0.1"), ("127.0.0.0/8", "203.0.113.9")])
 async def test_a_forwarded_address_is_believed_from_trusted_proxies_alone(
-    tmp_path: Path, proxies: str, believed: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxies: str, believed: str
 ) -> None:
     """T-50: and of those that stand there the one that the last proxy saw."""
     seen: list[str] = []
@@ -58,13 +59,16 @@ async def test_a_forwarded_address_is_believed_from_trusted_proxies_alone(
         seen.append(scope["client"][0])
 
     settings = settings_for(tmp_path, "postgresql://nobody@127.0.0.1/none", trusted_proxies=proxies)
-    config = uvicorn_config(settings, ServerOptions("127.0.0.1", 1, 1, with_worker=False))
-    config.app = lambda: application
-    config.load()
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    server = uvicorn_config(settings, ServerOptions("127.0.0.1", 1, 1, with_worker=False))
+    server.app = lambda: application
     headers = [(b"x-forwarded-for", b"198.51.100.7, 203.0.113.9")]
-    scope: Any = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 1), "headers": headers}
-    await config.loaded_app(scope, None, None)
-    assert seen == [believed]
+    for config in (server, _port_config(settings, application)):
+        config.load()
+        scope: Any = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 1), "headers": headers}
+        await config.loaded_app(scope, None, None)
+        assert config.max_connections == settings.max_connections
+    assert seen == [believed] * 2
 
 
 def _is_private(pid: int, desk: Desk) -> None:
@@ -154,10 +158,11 @@ def test_a_worker_that_ends_with_its_server_has_not_failed() -> None:
     assert not companion.failed
 
 
-def test_a_port_in_use_is_refused_with_its_mend(desk: Desk) -> None:
+def test_a_port_in_use_is_refused_with_its_mend_and_no_start_is_on_record(desk: Desk, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = desk.refusal("serve", "--port", str(taken.getsockname()[1]))
     assert "choose another with --host and --port" in said
+    assert asyncio.run(presence(database_url)) == set()
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,16 @@ def test_processes_that_share_a_folder_tell_their_sum_and_the_dead_hold_no_conne
     assert "cardvault_pool_connections{" not in text
 
 
-def test_gauges_of_the_living_stay(tmp_path: Path) -> None:
-    living, dead = (tmp_path / f"gauge_livesum_{pid}.db" for pid in (os.getpid(), 2**22 + 1))
-    living.touch()
-    dead.touch()
+@pytest.mark.parametrize(("error", "stays"), [(None, True), (PermissionError, True), (ProcessLookupError, False)])
+def test_gauges_of_the_living_stay_whoever_may_see_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None, *, stays: bool
+) -> None:
+    def signalled(_pid: int, _number: int) -> None:
+        if error is not None:
+            raise error
+
+    file = tmp_path / "gauge_livesum_1234567.db"
+    file.touch()
+    monkeypatch.setattr(os, "kill", signalled)
     metrics._forget_gauges_of_the_dead(tmp_path)
-    assert (living.exists(), dead.exists()) == (True, False)
+    assert file.exists() is stays

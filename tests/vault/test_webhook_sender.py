@@ -11,6 +11,7 @@ import pytest
 
 from tests.installation import free_listener
 from vault.webhook import Attempt, Outcome
+from vault.worker import webhook_sender
 from vault.worker.webhook_sender import WebhookSender, _seconds, asks_for_patience
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +85,23 @@ def test_a_wish_to_wait_is_read_in_both_its_forms_up_to_a_day() -> None:
         None,
         None,
     ]
+
+
+def test_a_wish_to_wait_for_a_moment_beyond_the_calendar_is_none() -> None:
+    assert _seconds("Fri, 31 Dec 9999 23:59:59 -0100") is None
+
+
+@pytest.mark.parametrize("error", [OverflowError, RuntimeError])
+async def test_whatever_goes_wrong_with_an_answer_is_an_attempt_that_failed(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fails(_text: str | None) -> float | None:
+        raise error
+
+    monkeypatch.setattr(webhook_sender, "_seconds", fails)
+    async with saying(b"HTTP/1.1 200 OK\r\n\r\n") as port, WebhookSender(allowed=HERE) as sender:
+        attempt = await sender.send(f"http://127.0.0.1:{port}/", {}, b"{}")
+    assert attempt.outcome is Outcome.CONNECTION_FAILED
 
 
 def test_patience_is_for_who_asks_for_it_and_for_who_is_not_there() -> None:

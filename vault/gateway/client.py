@@ -104,12 +104,15 @@ class GatewayClient:
         `antom-api.md` 1.2 to 1.4.
         """
         began = time.monotonic()
-        outcome, reason = "answered", ""
+        outcome, reason = "unknown", "cancelled"
         try:
-            return await self._called(credentials, operation, body, deadline)
+            answer = await self._called(credentials, operation, body, deadline)
+            outcome, reason = "answered", ""
         except GatewayError as error:
             outcome, reason = ("not_sent" if isinstance(error, NotSent) else "unknown"), error.reason.value
             raise
+        else:
+            return answer
         finally:
             seconds = time.monotonic() - began
             metrics.count_gateway_call(operation.value, outcome, reason, seconds)

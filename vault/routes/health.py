@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from vault.errors import NotFound
 from vault.exposition import CONTENT_TYPE, exposition, may_ask
-from vault.health import examine, loops
+from vault.health import survey
 from vault.routes.access import address_of, services_of
 from vault.routes.shapes import View
 from vault.strict_json import StrictRoute
@@ -42,9 +42,8 @@ async def healthz() -> Alive:
 async def readyz(request: Request, response: Response) -> Ready:
     """Say whether database, keys, audit insertion and clock work, and how the workers' loops do."""
     services = services_of(request)
-    health = await examine(services.database, services.keyring)
+    health, working = await survey(services.database, services.keyring)
     response.status_code = 200 if health.ready else 503
-    working = await loops(services.database) if health.database else {}
     return Ready(ready=health.ready, loops=working, **health.parts)
 
 

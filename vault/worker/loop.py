@@ -77,7 +77,12 @@ class Pulse:
 
 
 async def run(loops: tuple[Loop, ...], stop: asyncio.Event, pulses: list[Pulse] | None = None) -> None:
-    """Run loops side by side until `stop` is set and each has finished what it was doing; `pulses` says how they do."""
+    """Run loops side by side until `stop` is set and each has finished what it was doing; `pulses` says how they do.
+
+    Raises ValueError for two loops of one name: their figures could not be told apart.
+    """
+    if len({loop.name for loop in loops}) < len(loops):
+        raise ValueError("two loops of a worker have the same name")
     pulses = [] if pulses is None else pulses
     async with asyncio.TaskGroup() as group:
         for loop in loops:

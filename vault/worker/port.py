@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from vault.exposition import CONTENT_TYPE, exposition, may_ask
-from vault.health import examine, loops
+from vault.health import survey
 from vault.services import Services
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -40,8 +40,7 @@ class WorkerPort:
             case "GET", "/healthz":
                 return 200, _JSON, orjson.dumps({"status": "ok"})
             case "GET", "/readyz":
-                health = await examine(services.database, services.keyring)
-                working = await loops(services.database) if health.database else {}
+                health, working = await survey(services.database, services.keyring)
                 said = {"ready": health.ready, **health.parts, "loops": working}
                 return 200 if health.ready else 503, _JSON, orjson.dumps(said)
             case "GET", "/metrics" if may_ask(services.settings, scope["client"][0], dict(scope["headers"])):

@@ -43,18 +43,22 @@ async def audit_loops(services: Services) -> AsyncIterator[tuple[Loop, ...]]:
     loops = [Loop("sequence", sequencer.once, _IDLE, sequencer.finish)]
     if anchor:
         loops.append(Loop("anchor", Publisher(database, services.keyring, anchor).once, _IDLE))
-    loops += [Loop(each.sink.told.value, each.once, _IDLE) for each in _shippers(settings, database)]
+    loops += [Loop(name, each.once, _IDLE) for name, each in _shippers(settings, database).items()]
     try:
         yield tuple(loops)
     finally:
         await database.close()
 
 
-def _shippers(settings: Settings, database: Database) -> list[Shipper]:
-    """Give one for each receiver of syslog; raises OSError for an unusable file of authorities."""
+def _shippers(settings: Settings, database: Database) -> dict[str, Shipper]:
+    """Give one for each receiver of syslog by its loop's name; raises OSError for an unusable file of authorities."""
     receivers = {Told.CHECKPOINTS: settings.anchor_receivers, Told.EVENTS: settings.stream_receivers}
     tls = tls_context(settings.audit_syslog_ca_file)
-    return [Shipper(database, each, told, tls) for told, addresses in receivers.items() for each in addresses]
+    return {
+        f"ship.{told.value}.{place}": Shipper(database, each, told, tls)
+        for told, addresses in receivers.items()
+        for place, each in enumerate(addresses, 1)
+    }
 
 
 def log_name(settings: Settings) -> str:

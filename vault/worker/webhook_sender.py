@@ -83,7 +83,7 @@ class WebhookSender:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 status, wait = response.status, _seconds(response.headers.get("Retry-After"))
                 outcome = _meaning(status)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the attempt has failed and is to be counted
             outcome = _trouble(error)
         return Attempt(outcome, status, wait, round((time.monotonic() - begun) * 1000))
 
@@ -128,10 +128,10 @@ def _seconds(text: str | None) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST_WAIT)
     try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
+        until = parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    wait = (until.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    wait = (until - datetime.now(UTC)).total_seconds()
     return min(max(wait, 0.0), _LONGEST_WAIT)
 
 

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from tests.vault.gateway.calls import client_for, not_sent, pay, unknown
 from tests.vault.gateway.doubles import Reply, Request, answering, raw_gateway
+from vault import metrics
 from vault.gateway import client as client_module
 from vault.gateway.client import _OneShotBody
 from vault.gateway.endpoint import Connections
@@ -110,6 +111,22 @@ async def test_a_call_cancelled_just_after_its_answer_leaves_the_connection_to_o
                 await pay(client)
         await pay(client)
     assert (len(gateway.connections), len(gateway.requests)) == (1, 2)
+
+
+async def test_a_cancelled_call_counts_as_one_of_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(outcome: str, reason: str) -> float:
+        labels = {"operation": "pay", "outcome": outcome, "reason": reason}
+        return metrics.OWN.get_sample_value("cardvault_gateway_calls_total", labels) or 0.0
+
+    async def cancelled(_response: aiohttp.ClientResponse) -> None:
+        raise asyncio.CancelledError
+
+    before = counted("answered", ""), counted("unknown", "cancelled")
+    async with raw_gateway() as gateway, client_for(gateway.url) as client:
+        monkeypatch.setattr(client_module, "_received", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await pay(client)
+    assert (counted("answered", ""), counted("unknown", "cancelled")) == (before[0], before[1] + 1)
 
 
 async def test_a_loop_in_debug_mode_logs_nothing_of_the_body(caplog: pytest.LogCaptureFixture) -> None:
