@@ -5,17 +5,15 @@ that a verified export does not hold; a key hands over with its own signature (a
 """
 
 import hashlib
-import io
 import json
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from keys.keyring import Purpose
-from ops import verify_audit
-from ops.auditing import auditors_database
+from ops.auditing import auditors_database, verified
 from ops.operating import operator_origin, under_control, with_database
 from ops.refusal import Refused
 from vault import custody
@@ -83,19 +81,19 @@ def rotate_key() -> dict[str, Any]:
     return with_database(run)
 
 
-def prune(folder: Path, key: str) -> dict[str, Any]:
+def prune(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
     """Delete the octets of old entries that an export in a folder holds; raises `Refused` unless it is valid."""
-    manifest, digest = _verified(folder, key)
+    manifest, digest = _verified(folder, keys)
 
     async def run(settings: Settings, database: Database) -> dict[str, Any]:
         start, end = await _prunable(settings, manifest)
         for place in range(start, end, _BATCH):
+            batch = Range(place, min(place + _BATCH, end))
+            details: dict[str, Detail] = {"from": batch.start, "to": batch.end, "manifest": digest}
+            event = Event(EventType.AUDIT_PRUNED, operator_origin(), INSTALLATION, details=details)
             async with database.transaction() as transaction:
-                if place == start:
-                    details: dict[str, Detail] = {"from": start, "to": end, "manifest": digest}
-                    event = Event(EventType.AUDIT_PRUNED, operator_origin(), INSTALLATION, details=details)
-                    await audit.append(transaction, event)
-                await audit_pruning.prune(transaction, manifest["epoch"], Range(place, min(place + _BATCH, end)))
+                await audit.append(transaction, event)
+                await audit_pruning.prune(transaction, manifest["epoch"], batch)
         return {"epoch": manifest["epoch"], "from": start, "to": end, "manifest": digest}
 
     parameters = {"epoch": manifest["epoch"], "from": manifest["from"], "to": manifest["to"], "manifest": digest}
@@ -117,13 +115,11 @@ async def _prunable(settings: Settings, manifest: dict[str, Any]) -> Range:
     return Range(start, end)
 
 
-def _verified(folder: Path, key: str) -> tuple[dict[str, Any], str]:
+def _verified(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Give an export's manifest and its digest, once the offline verifier has found it valid and everybody's."""
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
-        code = verify_audit.main([str(folder), "--key", key])
+    code, said = verified([str(folder)], keys)
     if code != 0:
-        raise Refused(f"{folder} is no export that could stand for entries; {said.getvalue().strip()}")
+        raise Refused(f"{folder} is no export that could stand for entries; {said.strip()}")
     text = (folder / "manifest.json").read_bytes()
     manifest: dict[str, Any] = json.loads(text)
     if manifest["merchant"] is not None:

@@ -6,9 +6,10 @@ folder appears complete or not at all.
 """
 
 import asyncio
+import io
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from keys.keyring import Purpose
 from keys.signing import Signer
+from ops import verify_audit
 from ops.audit_bundle import Making, State, refuse_occupied, unfinished
 from ops.operating import operator_origin
 from ops.refusal import Refused
@@ -71,10 +73,10 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What an auditor works with."""
+    """What an auditor works with; `signers` are the log's keys, the one that is in use first."""
 
     database: Database
-    signer: Signer
+    signers: Sequence[Signer]
 
 
 @asynccontextmanager
@@ -89,10 +91,10 @@ async def auditors_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def auditors_desk(settings: Settings) -> AsyncIterator[Desk]:
-    """Open an auditor's connection and the log's key; raises `KeysError`."""
+    """Open an auditor's connection and the log's keys; raises `KeysError`."""
     async with auditors_database(settings) as database:
         keyring = await custody.open_keyring(settings, database)
-        yield Desk(database, await keyring.signer(INSTALLATION, Purpose.AUDIT))
+        yield Desk(database, await keyring.signers(INSTALLATION, Purpose.AUDIT))
 
 
 async def sinks(settings: Settings) -> list[dict[str, Any]]:
@@ -131,16 +133,32 @@ def bound(text: str | None) -> Bound:
     raise Refused(f"a bound is a place in the log, or a moment such as {date(2026, 1, 31)}T00:00:00Z")
 
 
-async def newest(settings: Settings) -> tuple[Basis, NoteKey]:
-    """Give the newest checkpoint and the key that it is signed with; raises `Refused`."""
+async def newest(settings: Settings) -> Basis:
+    """Give the newest checkpoint with the key that it is signed with; raises `Refused`."""
     async with auditors_desk(settings) as desk, desk.database.session() as session:
-        against = await _basis(session, desk.signer)
-    return against, NoteKey(against.checkpoint.origin, desk.signer.public)
+        return await _basis(session, desk.signers)
 
 
-async def log_key(settings: Settings) -> str:
-    """Give the log's key as verifiers take it; raises `Refused`."""
-    return str((await newest(settings))[1])
+async def log_keys(settings: Settings) -> list[str]:
+    """Give the log's keys as verifiers take them, the one that is in use first; raises `Refused`."""
+    async with auditors_desk(settings) as desk, desk.database.session() as session:
+        origin = (await _basis(session, desk.signers)).checkpoint.origin
+        return [str(NoteKey(origin, each.public)) for each in desk.signers]
+
+
+def verified(arguments: Sequence[str], keys: Sequence[str]) -> tuple[int, str]:
+    """Have the offline verifier try one key after the other until an export is valid; gives what it ended with.
+
+    The oldest key is tried last: it leads to all others, and what is said under it is what is wrong.
+    """
+    code, said = 1, io.StringIO()
+    for key in keys:
+        said = io.StringIO()
+        with redirect_stdout(said), redirect_stderr(said):
+            code = verify_audit.main([*arguments, "--key", key])
+        if code in {0, 3}:
+            break
+    return code, said.getvalue()
 
 
 async def export(settings: Settings, wanted: Wanted, folder: Path, progress: Progress = _unseen) -> Exported:
@@ -152,15 +170,15 @@ async def export(settings: Settings, wanted: Wanted, folder: Path, progress: Pro
     async with auditors_desk(settings) as desk, desk.database.session() as session:
         event_id = await audit.append(session, _event(wanted))
         state = unfinished(folder, wanted.said)
-        complete = state is not None or await _signed_up_to(session, desk.signer, event_id)
+        complete = state is not None or await _signed_up_to(session, desk.signers, event_id)
         try:
-            against = await _taken_up(session, desk.signer, state) if state else await _basis(session, desk.signer)
+            against = await _taken_up(session, desk.signers, state) if state else await _basis(session, desk.signers)
             if state is None:
                 places = await exporting.selected(session, against, wanted.since, wanted.until)
                 state = State(wanted.said, against.epoch, against.note, *places, places.start)
             with Making(folder, state, against.checkpoint.origin) as making:
                 await _write(session, against, making, progress)
-                record = await _prove(session, desk.signer, against, making)
+                record = await _prove(session, desk.signers[0], against, making)
         except NothingToExport as error:
             raise Refused(str(error)) from None
         except StoredTreeBroken:
@@ -174,13 +192,13 @@ def _event(wanted: Wanted) -> Event:
     return Event(EventType.AUDIT_EXPORTED, operator_origin(), INSTALLATION, objects, details=details)
 
 
-async def _signed_up_to(session: Session, signer: Signer, event_id: str) -> bool:
+async def _signed_up_to(session: Session, signers: Sequence[Signer], event_id: str) -> bool:
     """Wait a while until a checkpoint covers an event, and so everything that was committed before it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
             while True:
                 with suppress(NothingToExport):
-                    against = await exporting.basis(session, signer)
+                    against = await exporting.basis(session, signers)
                     place = await audit_log.place_of(session, against.epoch, event_id)
                     if place is not None and place < against.size:
                         return True
@@ -188,22 +206,22 @@ async def _signed_up_to(session: Session, signer: Signer, event_id: str) -> bool
     return False
 
 
-async def _taken_up(session: Session, signer: Signer, state: State) -> Basis:
+async def _taken_up(session: Session, signers: Sequence[Signer], state: State) -> Basis:
     """Give the checkpoint that an unfinished export was begun against."""
-    log = (await _basis(session, signer)).checkpoint.origin
+    log = (await _basis(session, signers)).checkpoint.origin
     try:
-        return Basis.of(state.epoch, state.note, NoteKey(log, signer.public))
+        return Basis.of(state.epoch, state.note, [NoteKey(log, each.public) for each in signers])
     except NoteInvalid:
         raise Refused("the unfinished export is of another log: delete its folder") from None
 
 
-async def _basis(session: Session, signer: Signer) -> Basis:
+async def _basis(session: Session, signers: Sequence[Signer]) -> Basis:
     try:
-        return await exporting.basis(session, signer)
+        return await exporting.basis(session, signers)
     except NothingToExport as error:
         raise Refused(str(error)) from None
     except NoteInvalid:
-        raise Refused("the newest checkpoint is not signed by this installation's key: look at the alarms") from None
+        raise Refused("the newest checkpoint is not signed by this installation's keys: look at the alarms") from None
 
 
 async def _write(session: Session, against: Basis, making: Making, progress: Progress) -> None:
@@ -218,7 +236,7 @@ async def _write(session: Session, against: Basis, making: Making, progress: Pro
 
 async def _prove(session: Session, signer: Signer, against: Basis, making: Making) -> dict[str, Any]:
     """Add checkpoint, signed manifest and key, and let the folder take its place."""
-    state, key = making.state, NoteKey(against.checkpoint.origin, signer.public)
+    state, key = making.state, against.key
     part = Part(Range(state.start, state.end), state.asked["merchant"])
     making.put("checkpoint", against.note)
     handed = [json.dumps({"note": note}) + "\n" for note in await audit_epochs.rotations(session)]

@@ -103,20 +103,20 @@ def destroy_share(words: ShareWords, file: Path | None, *, acknowledged: bool) -
     return with_database(work)
 
 
-def receipt_key() -> str:
-    """Give the key that receipts are verified with."""
+def receipt_keys() -> list[str]:
+    """Give the keys that receipts are verified with, the one that is in use first."""
 
-    async def work(settings: Settings, database: Database) -> str:
+    async def work(settings: Settings, database: Database) -> list[str]:
         keyring = await custody.open_keyring(settings, database)
-        return str(verification_key(await keyring.signer(INSTALLATION, Purpose.AUDIT)))
+        return [str(verification_key(each)) for each in await keyring.signers(INSTALLATION, Purpose.AUDIT)]
 
     return with_database(work)
 
 
-def verify_receipt(file: Path, key: str) -> Record:
+def verify_receipt(file: Path, keys: Sequence[str]) -> Record:
     """Check a receipt and the list of cards beside it; needs neither database nor settings. Raises `Refused`."""
     try:
-        document = verified(_note_in(file), NoteKey.parse(key))
+        document = verified(_note_in(file), *map(NoteKey.parse, keys))
     except NoteInvalid as error:
         raise Refused(f"{file}: {error}") from None
     digest, count = hashlib.sha256(), 0

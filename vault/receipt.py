@@ -88,9 +88,9 @@ def verification_key(signer: Signer) -> NoteKey:
     return NoteKey(NAME, signer.public)
 
 
-def verified(note: bytes, key: NoteKey) -> dict[str, Any]:
-    """Give what a receipt says, once its signature was checked; raises `NoteInvalid`."""
-    text = verified_text(note, [key])
+def verified(note: bytes, *keys: NoteKey) -> dict[str, Any]:
+    """Give what a receipt says, once the signature of one of the keys was checked; raises `NoteInvalid`."""
+    text = verified_text(note, keys)
     if not text.startswith(_LABEL):
         raise NoteInvalid("the note is no receipt of a shredding")
     document: dict[str, Any] = orjson.loads(text.removeprefix(_LABEL))

@@ -16,7 +16,7 @@ from typing import Final
 
 import click
 
-from ops.auditing import Wanted, export, log_key
+from ops.auditing import Wanted, export, log_keys
 from ops.bench.machine import facts
 from ops.connection import connect
 from ops.embedded import EmbeddedPostgres
@@ -76,7 +76,7 @@ class _Run:
         folder = self._root / "export"
         exporting = asyncio.run(self._exported(settings, folder))
         copying = asyncio.run(self._copied())
-        key = asyncio.run(log_key(settings))
+        key = asyncio.run(log_keys(settings))[0]
         verifying = _seconds(lambda: _verify(folder, key))
         return {
             "events": f"{self._events:,}",

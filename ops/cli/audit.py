@@ -27,14 +27,14 @@ def checkpoint(*, as_json: bool) -> None:
     from ops.auditing import newest
     from ops.operating import command_settings
 
-    against, key = asyncio.run(newest(command_settings()))
+    against = asyncio.run(newest(command_settings()))
     if not as_json:
         click.echo(against.note, nl=False)
-        remark(f"Verification key: {key}")
+        remark(f"Verification key: {against.key}")
         return
     root = against.note.split("\n")[2]
     record = {"origin": against.checkpoint.origin, "size": against.size, "root": root, "note": against.note}
-    show_record({**record, "key": str(key)}, as_json=True)
+    show_record({**record, "key": str(against.key)}, as_json=True)
 
 
 @audit.command()
@@ -105,18 +105,20 @@ def anchors(*, name: str | None, as_json: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def verify(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Verify an export: DIR [--key KEY] [--previous FILE] [--anchor FILE] [--max-age SECONDS].
+    """Verify an export: DIR [--key KEY] [--previous FILE] [--anchor FILE] [--max-age SECONDS] [--html FILE].
 
-    Without --key, the key is the one that this installation's root key opens. Exit codes: 0 valid, 1 it cannot be told,
-    2 invalid, 3 valid but stale.
+    Without --key, the keys are those that this installation's root key opens. --html FILE writes a report for people.
+    Exit codes: 0 valid, 1 it cannot be told, 2 invalid, 3 valid but stale.
     """
     from ops import verify_audit
-    from ops.auditing import log_key
+    from ops.auditing import log_keys, verified
     from ops.operating import command_settings
 
-    pinned = any(each.split("=")[0] in {"--key", "-h", "--help"} for each in arguments)
-    own = () if pinned else ("--key", asyncio.run(log_key(command_settings())))
-    ctx.exit(verify_audit.main([*arguments, *own]))
+    if any(each.split("=")[0] in {"--key", "-h", "--help"} for each in arguments):
+        ctx.exit(verify_audit.main([*arguments]))
+    code, said = verified(arguments, asyncio.run(log_keys(command_settings())))
+    click.echo(said, nl=False, err=code not in {0, 3})
+    ctx.exit(code)
 
 
 for command in (new_epoch, rotate_key, prune):

@@ -56,8 +56,8 @@ def prune(*, folder: Path, as_json: bool) -> None:
     How old: CARDVAULT_AUDIT_ONLINE_DAYS. Keep the export, and a copy of it.
     """
     from ops.audit_life import prune as delete
-    from ops.auditing import log_key
+    from ops.auditing import log_keys
     from ops.operating import command_settings
 
-    key = asyncio.run(log_key(command_settings()))
-    show_record(delete(folder, key), as_json=as_json)
+    keys = asyncio.run(log_keys(command_settings()))
+    show_record(delete(folder, keys), as_json=as_json)

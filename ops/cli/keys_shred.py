@@ -97,7 +97,7 @@ def verify(file: Path, key: str | None, *, as_json: bool) -> None:
     """Check a receipt's signature and the list of cards beside it; ends with 0 also for one that is not complete."""
     from ops import shredding
 
-    show_record(shredding.verify_receipt(file, key or shredding.receipt_key()), as_json=as_json)
+    show_record(shredding.verify_receipt(file, [key] if key else shredding.receipt_keys()), as_json=as_json)
 
 
 @receipt.command("key")
@@ -105,4 +105,4 @@ def receipt_key() -> None:
     """Print the key that receipts are verified with; give it to auditors ahead of a receipt."""
     from ops import shredding
 
-    click.echo(shredding.receipt_key())
+    click.echo(shredding.receipt_keys()[0])

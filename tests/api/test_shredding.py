@@ -306,6 +306,12 @@ async def test_a_receipt_is_taken_for_nothing_else(bench: Bench) -> None:
         verified(sign("cardvault.shred-receipt/1\n{}\n", NAME, signer).encode(), NoteKey(NAME, bytes(32)))
 
 
+async def test_a_receipt_is_verified_with_the_key_that_signed_it_whichever_is_in_use(bench: Bench) -> None:
+    signer = await (await held_at(bench)).keyring.signer("", Purpose.AUDIT)
+    note = sign("cardvault.shred-receipt/1\n{}\n", NAME, signer).encode()
+    assert verified(note, NoteKey(NAME, bytes(32)), NoteKey(NAME, signer.public)) == {}
+
+
 async def test_a_key_that_came_into_use_again_or_rows_that_came_late_stop_the_destruction(
     bench: Bench, sql: Sql, blueprint: Blueprint, onboarded_url: str
 ) -> None:

@@ -6,7 +6,7 @@ checkpoint is the same octets (audit-log.md 3.10 I).
 """
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self, TypeAlias
@@ -15,7 +15,7 @@ import orjson
 
 from keys.signing import Signer
 from vault.audit.merkle import Range
-from vault.audit.note import Checkpoint, NoteKey, sign, verified_checkpoint
+from vault.audit.note import Checkpoint, NoteInvalid, NoteKey, sign, verified_checkpoint
 from vault.auditing.stored_tree import StoredTree
 from vault.db import Session
 from vault.store import audit_log, audit_pruning
@@ -31,16 +31,18 @@ class NothingToExport(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The checkpoint that an export is proved against."""
+    """The checkpoint that an export is proved against, and the newest key that has signed it."""
 
     epoch: int
     note: str
     checkpoint: Checkpoint
+    key: NoteKey
 
     @classmethod
-    def of(cls, epoch: int, note: str, key: NoteKey) -> Self:
-        """Take a checkpoint that the log's key has signed; raises `NoteInvalid`."""
-        return cls(epoch, note, verified_checkpoint(note.encode(), key))
+    def of(cls, epoch: int, note: str, keys: Sequence[NoteKey]) -> Self:
+        """Take a checkpoint that one of the log's keys has signed, the newest key first; raises `NoteInvalid`."""
+        checkpoint = verified_checkpoint(note.encode(), *keys)
+        return cls(epoch, note, checkpoint, next(key for key in keys if _has_signed(key, note)))
 
     @property
     def size(self) -> int:
@@ -66,13 +68,24 @@ class Line:
     disclosed: bool
 
 
-async def basis(session: Session, signer: Signer) -> Basis:
-    """Give the newest checkpoint; raises `NothingToExport`, or `NoteInvalid` for one that the key has not signed."""
+def _has_signed(key: NoteKey, note: str) -> bool:
+    try:
+        verified_checkpoint(note.encode(), key)
+    except NoteInvalid:
+        return False
+    return True
+
+
+async def basis(session: Session, signers: Sequence[Signer]) -> Basis:
+    """Give the newest checkpoint; raises `NothingToExport`, or `NoteInvalid` for one that no key of the log has signed.
+
+    After the key was replaced the newest checkpoint is the old key's, until the next one.
+    """
     head = await audit_log.head(session)
     note = await audit_log.newest_checkpoint(session, head.epoch) if head else None
     if head is None or note is None:
         raise NothingToExport("nothing is signed yet: a worker has to run")
-    return Basis.of(head.epoch, note, NoteKey(head.origin, signer.public))
+    return Basis.of(head.epoch, note, [NoteKey(head.origin, each.public) for each in signers])
 
 
 async def selected(session: Session, against: Basis, since: Bound, until: Bound) -> Range:

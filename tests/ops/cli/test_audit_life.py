@@ -12,13 +12,16 @@ from keys.keyring import Purpose
 from keys.sealed import KeyMaterial
 from keys.signing import Signer
 from ops import audit_life, auditing
+from ops.refusal import Refused
 from tests.api.sequencers import NAME, Log
 from tests.database import Databases
 from tests.ops.cli.commands import desk_at
 from tests.ops.cli.test_audit import Office, lines, made, verdict
 from vault.audit.log_keys import LogKeys, rotation
-from vault.audit.merkle import EMPTY, Tree
+from vault.audit.merkle import EMPTY, Range, Tree
 from vault.audit.note import Checkpoint, NoteKey, sign
+from vault.db import Transaction
+from vault.store import audit_pruning
 
 STRANGER = Signer(bytes(16), KeyMaterial(bytes(range(32))))
 
@@ -158,6 +161,35 @@ def test_a_key_hands_over_and_both_sign_that(office: Office, capsys: pytest.Capt
     assert verdict(capsys, folder, pinned)[0] == 2
 
 
+def test_until_the_new_key_has_signed_a_checkpoint_exports_go_on(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office.desk.data("audit", "rotate-key")
+    folder = exported(office, "between")
+    assert (folder / "vkey").read_text().strip() == office.desk.data("audit", "checkpoint")["key"] == office.key
+    assert verdict(capsys, folder, office.key)[0] == 0
+
+
+def test_what_an_earlier_key_has_signed_is_verified_without_naming_it(office: Office) -> None:
+    running = office.desk.data("audit", "rotate-key")["key"]
+
+    async def sign_on(log: Log) -> None:
+        await log.write(1)
+        await go_on(log)
+
+    office.with_log(sign_on)
+    folder, anchor = exported(office, "after"), str(office.desk.folder / "anchor.jsonl")
+    assert (folder / "vkey").read_text().strip() == running
+    for arguments in ([str(office.bundle)], [str(folder)], [str(folder), "--anchor", anchor]):
+        result = office.desk.run("audit", "verify", *arguments)
+        assert (result.exit_code, result.stdout.startswith("valid: ")) == (0, True)
+    office.with_log(age)
+    assert office.desk.data("audit", "prune", "--exported", str(office.bundle))["to"] == 12
+    (office.bundle / "entries.jsonl").write_bytes(b"")
+    result = office.desk.run("audit", "verify", str(office.bundle))
+    assert (result.exit_code, "entry 0: it is missing" in result.stderr) == (2, True)
+
+
 def test_a_hand_over_that_the_trusted_key_has_not_signed_is_not_followed(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +247,33 @@ def test_pruning_goes_in_steps(office: Office, monkeypatch: pytest.MonkeyPatch) 
     office.with_log(age)
     assert office.desk.data("audit", "prune", "--exported", str(office.bundle))["to"] == 12
     assert lines(exported(office, "after")).count(b"null\n") == 12
+
+    async def look(log: Log) -> None:
+        said = [event["details"] for event in await log.sql.events("audit.pruned")]
+        assert [(each["from"], each["to"]) for each in said] == [(0, 5), (5, 10), (10, 12)]
+
+    office.with_log(look)
+
+
+def test_a_pruning_that_was_cut_off_has_said_what_it_did(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_life, "_BATCH", 5)
+    office.with_log(age)
+    real, done = audit_pruning.prune, []
+
+    async def dying(transaction: Transaction, epoch: int, places: Range) -> None:
+        done.append(places)
+        if len(done) > 1:
+            raise Refused("cut off")
+        await real(transaction, epoch, places)
+
+    monkeypatch.setattr(audit_pruning, "prune", dying)
+    assert "cut off" in office.desk.refusal("audit", "prune", "--exported", str(office.bundle))
+
+    async def look(log: Log) -> None:
+        (event,) = await log.sql.events("audit.pruned")
+        assert (event["details"]["from"], event["details"]["to"]) == (0, 5)
+
+    office.with_log(look)
 
 
 def test_the_database_lets_nothing_else_become_of_an_entry(office: Office) -> None:
