@@ -241,6 +241,7 @@ alarm = Table(
     created_at(),
     PrimaryKeyConstraint("merchant_id", "id"),
     UniqueConstraint("merchant_id", "code", "object_id"),
+    Index(None, "created_at"),
 )
 
 audit_pending = Table(

@@ -9,9 +9,19 @@ import asyncpg
 import pytest
 from alembic import command
 
+from tests.faults.waiting import until
 from vault import migrations
 
 pytestmark = pytest.mark.anyio
+_LOCK = 0x63617264
+_OTHERS = (
+    "select state from pg_stat_activity where datname = current_database() and backend_type = 'client backend' "
+    "and pid <> pg_backend_pid()"
+)
+_WAITING = (
+    "select count(*) > 0 from pg_locks where not granted "
+    "and pid in (select pid from pg_stat_activity where datname = current_database())"
+)
 _UPGRADE = "import asyncio, os; from vault import migrations; asyncio.run(migrations.upgrade(os.environ['DATABASE']))"
 
 
@@ -42,6 +52,52 @@ async def test_two_upgrades_at_once_are_one(empty_database_url: str) -> None:
     started = [await asyncio.create_subprocess_exec(sys.executable, "-c", _UPGRADE, env=env) for _ in range(3)]
     assert [await process.wait() for process in started] == [0, 0, 0]
     await migrations.check(empty_database_url)
+
+
+async def test_an_upgrade_waits_its_turn_outside_of_any_statement(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits within one would be waited for by an index that is built concurrently, and so for ever."""
+    other = await asyncpg.connect(empty_database_url, ssl=False)
+    await other.execute("select pg_advisory_lock($1)", _LOCK)
+    here = asyncio.get_running_loop()
+    states: list[str] = []
+
+    async def look() -> None:
+        states.extend(row["state"] for row in await other.fetch(_OTHERS))
+        await other.execute("select pg_advisory_unlock($1)", _LOCK)
+
+    async def others() -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(look(), here))
+        await waiting()
+
+    waiting = migrations._others
+    monkeypatch.setattr(migrations, "_OTHERS_SECONDS", 0.0)
+    monkeypatch.setattr(migrations, "_others", others)
+    await migrations.upgrade(empty_database_url)
+    await other.close()
+    assert states == ["idle"]
+    await migrations.check(empty_database_url)
+
+
+async def test_an_index_is_built_beside_writes_and_replaces_what_broke_off(empty_database_url: str) -> None:
+    config = migrations._config(empty_database_url)
+    await asyncio.to_thread(command.upgrade, config, "0021")
+    connection = await asyncpg.connect(empty_database_url, ssl=False)
+    await connection.execute("create index audit_leaf_pruned_ix on vault.audit_leaf (place)")
+    writer = await asyncpg.connect(empty_database_url, ssl=False)
+    writing = writer.transaction()
+    await writing.start()
+    await writer.execute("lock table vault.audit_leaf in row exclusive mode")
+    upgrading = asyncio.create_task(asyncio.to_thread(command.upgrade, config, "0022"))
+    await until(lambda: connection.fetchval(_WAITING))
+    await connection.execute("begin; lock table vault.audit_leaf in row exclusive mode nowait; commit")
+    await writing.rollback()
+    await upgrading
+    definition = await connection.fetchval("select pg_get_indexdef('vault.audit_leaf_pruned_ix'::regclass)")
+    assert definition.endswith("(epoch, place) WHERE (entry IS NULL)")
+    await connection.close()
+    await writer.close()
 
 
 async def test_the_schema_can_be_taken_back_and_made_again(empty_database_url: str) -> None:

@@ -23,6 +23,7 @@ _LOCK_WAIT: Final = "2s"
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _TRIES: Final = 30
 _PAUSE_SECONDS: Final = 1.0
+_OTHERS_SECONDS: Final = 0.2
 
 
 class SchemaDiffers(Exception):
@@ -42,7 +43,12 @@ def _config(url: str) -> Config:
     config.set_main_option("script_location", str(_DIRECTORY))
     config.attributes["url"] = normalise_url(url)
     config.attributes["lock_wait"] = _LOCK_WAIT
+    config.attributes["others"] = _others
     return config
+
+
+async def _others() -> None:
+    await asyncio.sleep(_OTHERS_SECONDS)
 
 
 async def upgrade(url: str) -> None:

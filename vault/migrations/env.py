@@ -1,11 +1,11 @@
-"""Alembic's entry: connects, takes the advisory lock, runs the revisions in one transaction."""
+"""Alembic's entry: connects, takes the advisory lock for the session, runs each revision in its own transaction."""
 
 import asyncio
 from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from vault.every_table import metadata
@@ -20,9 +20,10 @@ def _owned_schema(name: str | None, kind: str, _parents: Any) -> bool:
 
 
 def _run(connection: Connection) -> None:
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    connection.execute(text(f"set local lock_timeout = '{context.config.attributes['lock_wait']}'"))
-    connection.execute(text(f"create schema if not exists {SCHEMA}"))
+    wait = context.config.attributes["lock_wait"]
+    with connection.begin():
+        connection.execute(text(f"set lock_timeout = '{wait}'"))
+        connection.execute(text(f"create schema if not exists {SCHEMA}"))
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -30,9 +31,15 @@ def _run(connection: Connection) -> None:
         include_name=_owned_schema,
         version_table_schema=SCHEMA,
         compare_server_default=False,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+async def _is_alone(connection: AsyncConnection) -> bool:
+    async with connection.begin():
+        return bool(await connection.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": _LOCK}))
 
 
 async def _online() -> None:
@@ -43,7 +50,10 @@ async def _online() -> None:
         hide_parameters=True,
     )
     try:
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
+            # Not in a statement that waits: whoever builds an index concurrently would wait for its end.
+            while not await _is_alone(connection):
+                await context.config.attributes["others"]()
             await connection.run_sync(_run)
     finally:
         await engine.dispose()

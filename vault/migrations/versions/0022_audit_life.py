@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from vault.migrations import guards, pruning
+from vault.migrations import guards, indexes, pruning
 from vault.roles import OPERATOR, SEQUENCER
 
 revision = "0022"
@@ -21,6 +21,8 @@ def _moment(name: str) -> sa.Column[Any]:
 
 
 def upgrade() -> None:
+    pruned = sa.text("entry is null")
+    indexes.build("audit_leaf_pruned_ix", "audit_leaf", ["epoch", "place"], postgresql_where=pruned)
     op.create_table(
         "audit_epoch",
         sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
@@ -44,13 +46,6 @@ def upgrade() -> None:
         comment="the octets that are hashed, until pruned",
         existing_comment="the octets that are hashed",
         schema="vault",
-    )
-    op.create_index(
-        "audit_leaf_pruned_ix",
-        "audit_leaf",
-        ["epoch", "place"],
-        schema="vault",
-        postgresql_where=sa.text("entry is null"),
     )
     for statement in (*map(guards.append_only, _TABLES), *guards.grants(_TABLES), *pruning.upgrade()):
         op.execute(statement)

@@ -1,0 +1,23 @@
+"""Indexes on tables that are in use: built beside the traffic.
+
+It refuses to know tables and columns. Invariants: no write waits for a build; what a build that broke off has left is
+replaced by the next one.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def build(name: str, table: str, columns: list[str], **options: Any) -> None:
+    """Build an index concurrently; the first step of a migration, since what came before it is committed.
+
+    It waits for the transactions that run, however long they take: nothing queues behind it (ADR 0036).
+    """
+    with op.get_context().autocommit_block():
+        wait = op.get_bind().scalar(sa.text("show lock_timeout"))
+        op.execute("set lock_timeout = 0")
+        op.drop_index(name, table, schema="vault", if_exists=True, postgresql_concurrently=True)
+        op.create_index(name, table, columns, schema="vault", postgresql_concurrently=True, **options)
+        op.execute(f"set lock_timeout = '{wait}'")
