@@ -13,7 +13,10 @@ from tests.cluster import out_of_reach
 from tests.database import Cluster
 from tests.installation import Blueprint, Installation, installed
 from vault.exposition import _figures, may_ask
-from vault.store.standing import QUESTIONS
+from vault.ids import Prefix, new_id
+from vault.store import workers
+from vault.store.standing import QUESTIONS, standing
+from vault.store.workers import Beat
 
 pytestmark = pytest.mark.anyio
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -65,6 +68,24 @@ async def test_without_a_database_the_process_tells_its_own(
     assert found['cardvault_ready{part="database"}'] == 0
     assert found['cardvault_http_requests_total{method="GET",route="/healthz",status="200"}'] >= 1
     assert "cardvault_workers{}" not in found
+
+
+async def test_a_loop_that_never_ended_a_round_is_silent_since_its_workers_start(vault: Installation, sql: Sql) -> None:
+    async with vault.services.database.session() as session:
+        await workers.beat(session, new_id(Prefix.WORKER), [Beat("new", 0, None), Beat("done", 0, 0.0)])
+        await workers.beat(session, "wrk_" + "a" * 26, [Beat("old", 0, None), Beat("done", 0, None)])
+    found = await figures(vault)
+    silent = {loop: found[f'cardvault_worker_loop_silent_seconds{{loop="{loop}"}}'] for loop in ("new", "old", "done")}
+    assert silent["old"] > 1.7e9
+    assert max(silent["new"], silent["done"]) < 3600
+
+
+async def test_a_log_that_was_never_signed_is_as_old_as_its_key(vault: Installation, sql: Sql) -> None:
+    assert await sql.count("audit_checkpoint") == 0
+    await sql.change("update vault.data_key set created_at = now() - interval '1 hour' where purpose = 'audit'")
+    async with vault.services.database.session() as session:
+        told = {figure.question.name: figure.values for figure in await standing(session)}
+    assert told["cardvault_audit_checkpoint_age_seconds"][""] >= 3600
 
 
 async def test_from_elsewhere_there_is_nothing(blueprint: Blueprint, onboarded_url: str) -> None:

@@ -58,6 +58,12 @@ def _of_log(name: str, said: str, column: str) -> Question:
 
 
 _LIVE_LOOPS: Final = f"from vault.worker_loop where seen_at > clock_timestamp() - interval '{LIVE_SECONDS} s'"
+# A worker's id begins with the milliseconds of its start (UUIDv7, base32): nine characters are the upper 45 bits of 48.
+_STARTED: Final = (
+    "(select to_timestamp((sum((strpos('abcdefghijklmnopqrstuvwxyz234567', "
+    "substr(split_part(worker_id, '_', 2), i, 1)) - 1) * 32::numeric ^ (9 - i)) * 8 / 1000)::float8) "
+    "from generate_series(1, 9) i)"
+)
 _JOBS: Final = "from vault.reencryption_part p join vault.reencryption j on j.id = p.job_id where j.state = 'running'"
 
 QUESTIONS: Final = (
@@ -96,7 +102,11 @@ QUESTIONS: Final = (
     _of_log("oldest_pending_seconds", "Age of the oldest audit event that is not in the log yet", "oldest_seconds"),
     _of_log("log_entries", "Entries of the audit log", "size"),
     _of_log("unsigned_entries", "Entries of the audit log without a signed checkpoint", "unsigned"),
-    _of_log("checkpoint_age_seconds", "Age of the newest checkpoint", "coalesce(checkpoint_seconds, 0)"),
+    _of_log(
+        "checkpoint_age_seconds",
+        "Age of the newest checkpoint, or of the log's first key where there is none",
+        f"coalesce(checkpoint_seconds, (select {_age('min(created_at)')} from vault.data_key where purpose = 'audit'))",
+    ),
     Question(
         "cardvault_reencryption_rows_left",
         "Rows that a running re-encryption has still to do",
@@ -141,9 +151,9 @@ QUESTIONS: Final = (
     ),
     Question(
         "cardvault_worker_loop_silent_seconds",
-        "Time since a round of the loop ended well",
+        "Time since a round of the loop ended well, or since the worker's start where none has",
         "loop",
-        f"select loop, {_age('max(worked_at)')} {_LIVE_LOOPS} group by 1",
+        f"select loop, {_age(f'max(coalesce(worked_at, {_STARTED}))')} {_LIVE_LOOPS} group by 1",
     ),
 )
 
