@@ -13,6 +13,7 @@ from keys.seals.shares import ShareWords
 from ops.custodians import Ask, Given, Say, ShareFiles, read_shares
 from ops.failures import explained
 from ops.operating import operator_origin, under_control, with_database
+from ops.refusal import Refused
 from vault import root_rotation, seals, shares
 from vault.approval import Operation, Parameter
 from vault.db import Database
@@ -140,7 +141,9 @@ def recover(words: Sequence[ShareWords]) -> Record:
 
 
 def files_for(folder: Path, custodians: Sequence[str], passphrase_files: Sequence[str], ask: Ask) -> ShareFiles:
-    """Ask each custodian for a passphrase, or read it, and make the writer of their files."""
+    """Ask each custodian for a passphrase, or read it, and make the writer of their files; raises `Refused`."""
+    if passphrase_files and len(passphrase_files) != len(custodians):
+        raise Refused(f"give --passphrase-file once for each of: {', '.join(custodians)}, in this order, or not at all")
     given = Given(passphrase_files=passphrase_files)
     return ShareFiles(folder, {name: given.passphrase(place, name, ask) for place, name in enumerate(custodians)})
 

@@ -1,19 +1,22 @@
 """Shredding as an operator's command carries it out: steps one after the other, files of shares, the receipt's files.
 
-It refuses to know the command line. Invariants: whatever was cut off goes on where it was when the command is repeated;
+It refuses to know the command line. Invariants: whatever was cut off goes on where it was when `keys shred` is given
+again without --seal; no file is replaced or removed but a receipt, its list, and what the same ceremony wrote before;
 a receipt and the list of its cards appear whole or not at all, and only after their event.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, Final, TypeAlias
 
 from keys.keyring import Purpose
-from keys.seals.keystore import read, shred, write_new
+from keys.seals.keystore import read, shred
 from keys.seals.share_file import ShareFile
 from keys.seals.shares import ShareWords
 from ops import reencrypting
@@ -25,6 +28,7 @@ from vault.approval import Operation, Parameter
 from vault.audit.note import NoteInvalid, NoteKey
 from vault.custody import INSTALLATION
 from vault.db import Database
+from vault.ids import id_octets
 from vault.receipt import Covered, Receipt, verification_key, verified
 from vault.reencryption import Progress
 from vault.seals import Ceremony
@@ -136,6 +140,15 @@ async def _opened(settings: Settings, database: Database) -> Shredding:
 
 async def _carried_out(settings: Settings, database: Database, shredding: Shredding, wish: Wish) -> Record:
     current = await shredding.current()
+    if current.completed_at is None:
+        await _next_root(settings, database, shredding, wish)
+    reached = await shredding.end_openers() if wish.destroy else []
+    return _record(await _issued(shredding, current, wish.receipt), reached)
+
+
+async def _next_root(settings: Settings, database: Database, shredding: Shredding, wish: Wish) -> None:
+    """Put new keys, seals and shares in the place of those from before, as far as that is left to do."""
+    current = await shredding.current()
     deliver = await _writer(database, current, wish) if await shredding.lacks_shares(current) else None
     if await shredding.keys_left(current):
         await shredding.retire_keys(current)
@@ -144,44 +157,53 @@ async def _carried_out(settings: Settings, database: Database, shredding: Shredd
     await shredding.replace_root(current)
     if deliver is not None and current.threshold is not None:
         ceremony = Ceremony(settings, database, operator_origin())
-        await shares.create(ceremony, current.threshold, current.custodians, deliver)
-    reached = await shredding.end_openers() if wish.destroy else []
-    return _record(await _issued(shredding, current, wish.receipt), reached)
+        await shares.create(ceremony, current.threshold, current.custodians, deliver, id_octets(current.id))
 
 
 async def _writer(database: Database, current: Shred, wish: Wish) -> Deliver:
-    """Give the writer of new shares; files of a run that was cut off before their set was kept are removed."""
+    """Give the writer of new shares; files that this ceremony wrote before it kept their set are removed, no others."""
     if wish.folder is None:
         raise Refused("new shares are still to be made: say where they go, --output DIR")
     for path in (wish.folder / f"{name}{SHARE_SUFFIX}" for name in current.custodians):
         if not path.exists():
             continue
+        set_id = ShareFile.parse(read(path)).set_id
         async with database.session() as session:
-            known = await rows.is_share_set(session, ShareFile.parse(read(path)).set_id)
-        if not known:
+            known = await rows.is_share_set(session, set_id)
+        if set_id == id_octets(current.id) and not known:
             await asyncio.to_thread(shred, path)
     return wish.deliver(wish.folder, current.custodians)
 
 
 async def _issued(shredding: Shredding, current: Shred, file: Path | None) -> Receipt:
-    digest, count, lines = hashlib.sha256(), 0, list[bytes]()
-    async for portion in shredding.cards(current):
-        text = "".join(f"{merchant_id} {card_id}\n" for merchant_id, card_id in portion).encode()
-        digest.update(text)
-        count += len(portion)
-        lines.append(text)
-    receipt, note = await shredding.issue(current, Covered(count, digest.hexdigest()))
-    if file is not None:
-        _write(_list_of(file), b"".join(lines))
-        _write(file, note.encode())
+    digest, count = hashlib.sha256(), 0
+    with ExitStack() as files:
+        noted, listed = [files.enter_context(_replacing(path)) for path in (file, file and _list_of(file))]
+        async for portion in shredding.cards(current):
+            text = "".join(f"{merchant_id} {card_id}\n" for merchant_id, card_id in portion).encode()
+            digest.update(text)
+            count += len(portion)
+            listed.write(text)
+        receipt, note = await shredding.issue(current, Covered(count, digest.hexdigest()))
+        noted.write(note.encode())
     return receipt
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file in the place of an earlier one."""
-    with suppress(FileNotFoundError):
-        path.unlink()
-    write_new(path, data)
+@contextmanager
+def _replacing(path: Path | None) -> Iterator[IO[bytes]]:
+    """Give a file to write, which takes the place of an earlier one when everything went well; no path: nothing is."""
+    if path is None:
+        with Path(os.devnull).open("wb") as nothing:
+            yield nothing
+        return
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as written:
+        try:
+            yield written.file
+            written.file.flush()
+            os.fsync(written.file.fileno())
+            Path(written.name).replace(path)
+        finally:
+            Path(written.name).unlink(missing_ok=True)
 
 
 def _record(receipt: Receipt, reached: Sequence[str]) -> Record:

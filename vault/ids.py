@@ -70,6 +70,11 @@ def _written(prefix: Prefix, number: int) -> str:
     return prefix + "_" + "".join([_PAIRS[padded >> shift & 1023] for shift in range(120, -1, -10)])
 
 
+def id_octets(text: str) -> bytes:
+    """Give the 16 octets of the UUID in an id that `new_id` made."""
+    return base64.b32decode(f"{text.rpartition('_')[2].upper()}======")
+
+
 def is_id(prefix: Prefix, text: str) -> bool:
     """Tell whether the text is exactly an id that `new_id` could have made for this prefix.
 

@@ -66,15 +66,18 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Deliver = Callable[[IssuedShare], None]
 
 
-async def create(ceremony: Ceremony, threshold: int, custodians: Sequence[str], deliver: Deliver) -> str:
+async def create(
+    ceremony: Ceremony, threshold: int, custodians: Sequence[str], deliver: Deliver, set_id: bytes | None = None
+) -> str:
     """Split a new key that opens the root key, hand each share to `deliver`, and give the set's name.
 
+    With an id the set is known by it, so that whoever goes on after a death finds what was delivered in vain.
     Nothing is kept unless every share was delivered. Older sets stay until this one is in force. Raises what
     `require_sensible` does, `SealError`.
     """
     require_sensible(threshold, custodians)
     roots = await custody.open_roots(ceremony.settings, ceremony.database)
-    set_id, key = os.urandom(KEY_ID_BYTES), KeyMaterial.generate()
+    set_id, key = set_id or os.urandom(KEY_ID_BYTES), KeyMaterial.generate()
     words = slip39.split(key, threshold, len(custodians))
     made = ShareSet(set_id, words[0].identifier, threshold, slip39.check_value(key))
     wraps = [

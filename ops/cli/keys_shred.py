@@ -1,6 +1,7 @@
 """`cardvault keys shred` and `keys receipt`: deleted cards made unrecoverable, and the proof of it.
 
-It refuses to know keys. Invariant: what was cut off goes on where it was when the same command is given again.
+It refuses to know keys. Invariant: what was cut off goes on where it was when `keys shred` is given again
+without --seal.
 """
 
 from collections.abc import Sequence

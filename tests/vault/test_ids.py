@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.ids import Prefix, is_id, key_name, key_named, new_id
+from vault.ids import Prefix, id_octets, is_id, key_name, key_named, new_id
 from vault.pan_detector import contains_pan
 
 TEXT = re.compile(r"[a-z]{3,4}_[a-z2-7]{26}")
@@ -31,6 +31,12 @@ def test_an_id_is_the_base32_text_of_a_uuid_of_version_seven(moment: int) -> Non
     read = uuid.UUID(bytes=base64.b32decode(body.upper() + "======"))
     assert (read.version, read.variant) == (7, uuid.RFC_4122)
     assert read.int >> 80 == moment
+
+
+def test_the_octets_of_an_id_are_those_of_its_uuid() -> None:
+    octets = id_octets(new_id(Prefix.SHREDDING, now_ms=1))
+    assert uuid.UUID(bytes=octets).version == 7
+    assert int.from_bytes(octets[:6]) == 1
 
 
 def test_ids_are_unique() -> None:

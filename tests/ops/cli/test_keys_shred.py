@@ -14,6 +14,7 @@ from keys.seals.keystore import Passphrase
 from keys.seals.share_file import ShareFile
 from keys.seals.shares import split
 from tests.ops.cli.commands import Desk
+from vault.store import shares as share_rows
 
 PASSPHRASE = "a passphrase of a custodian's"
 TYPED = f"{PASSPHRASE}\n" * 6
@@ -56,17 +57,35 @@ def test_before_the_first_shredding_there_is_nothing_to_go_on_with(both: Desk) -
     assert "name the new seals with --seal" in both.refusal("keys", "shred")
 
 
-def test_shares_that_were_written_and_never_kept_are_replaced(both: Desk) -> None:
-    """T-14: the files of a run that died are nobody's shares; those of a set that is on record stay."""
+class Killed(BaseException):
+    """Nothing that the product catches."""
+
+
+async def _killed(*_: object) -> None:
+    raise Killed
+
+
+def test_shares_that_were_written_and_never_kept_are_replaced(both: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T-14: the files of a run that died are nobody's shares; those of a set that is on record stay.
+
+    So do those of somebody else's set, which may be another installation's.
+    """
     words = split(KeyMaterial.generate(), 2, 2)[0]
     stale = both.folder / "dora.share"
     _write(stale, ShareFile.around(bytes(16), "dora", words, Passphrase(PASSPHRASE)))
+    foreign = stale.read_bytes()
+    plan = ("keys", "shred", "--seal", _new(both), *_custodians("dora", "emil"), "--output", str(both.folder))
+    assert "already there" in both.refusal(*plan, given=TYPED)
+    assert stale.read_bytes() == foreign
+    stale.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(share_rows, "insert", _killed)
+        with pytest.raises(Killed):
+            both.run("keys", "shred", "--output", str(both.folder), given=TYPED)
     before = stale.read_bytes()
-    begun = both.run(
-        *("keys", "shred", "--seal", _new(both), *_custodians("dora", "emil")),
-        *("--output", str(both.folder), "--json"),
-        given=TYPED,
-    )
+    again = ("keys", "shred", "--output", str(both.folder))
+    assert "dora, emil" in both.refusal(*again, "--passphrase-file", str(both.folder / "one"))
+    begun = both.run(*again, given=TYPED)
     assert begun.exit_code == 0, begun.stderr
     assert stale.read_bytes() != before
     share = ("--share", str(stale))
@@ -111,6 +130,19 @@ def test_a_receipt_is_verified_without_the_vault_and_a_changed_one_is_refused(bo
     assert "does not verify" in alone.refusal(*verify, "--key", key)
     receipt.unlink()
     assert "No such file" in alone.refusal(*verify, "--key", key)
+
+
+def test_a_receipt_that_cannot_be_written_leaves_nothing_behind(both: Desk) -> None:
+    """The ceremony is as it was, and its receipt can be written elsewhere, also once it is complete."""
+    receipt, listed = both.folder / "receipt", both.folder / "receipt.cards"
+    both.data("keys", "shred", "--seal", _new(both), "--destroy")
+    listed.mkdir()
+    before = sorted(both.folder.iterdir())
+    both.refusal("keys", "shred", "--receipt", str(receipt))
+    assert sorted(both.folder.iterdir()) == before
+    listed.rmdir()
+    assert both.data("keys", "shred", "--receipt", str(receipt))["complete"] is True
+    assert {path.stat().st_mode & 0o777 for path in (receipt, listed)} == {0o600}
 
 
 def _write(path: Path, file: ShareFile) -> None:
