@@ -37,7 +37,8 @@ USER 10001:10001
 WORKDIR /
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# For `serve`; a container that runs `worker` has no port: start it with --no-healthcheck.
+# For `serve` on port 8080 without TLS. Start others with a check of their own (--health-cmd), or with --no-healthcheck: a
+# server with CARDVAULT_TLS_CERTIFICATE_FILE or on another port, and `worker`.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["cardvault"]

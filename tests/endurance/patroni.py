@@ -29,6 +29,8 @@ _BINARIES = Path("/usr/lib/postgresql")
 _PROGRAMS = ("etcd", "patroni")
 _STARTING = 180.0
 _RUNNING = {"running", "streaming"}
+# Patroni before version 4, and since.
+_LEADING = {"master", "primary"}
 # The shortest that Patroni takes for safe; what it comes with is 30, 10, 10.
 _TIMES = {"ttl": 20, "loop_wait": 5, "retry_timeout": 5}
 _PARAMETERS = {"max_connections": 200, "unix_socket_directories": "", "password_encryption": "scram-sha-256"}
@@ -103,13 +105,13 @@ class Patroni:
     def leader(self) -> str:
         """Name the node that leads; raises `LookupError` while there is none."""
         for node in NODES:
-            if self.role(node) == "master":
+            if self.role(node) in _LEADING:
                 return node
         raise LookupError
 
     def led_by_another_than(self, node: str) -> bool:
         """Tell whether the other node leads."""
-        return any(self.role(other) == "master" for other in NODES if other != node)
+        return any(self.role(other) in _LEADING for other in NODES if other != node)
 
     def follower(self) -> str:
         """Name the other node."""
@@ -121,7 +123,7 @@ class Patroni:
         return any({"leader", "sync_standby"} <= self._roles_seen_by(node) for node in NODES)
 
     def role(self, node: str) -> str | None:
-        """Say what a node takes itself for: `master`, `replica`; None while it does not run."""
+        """Say what a node takes itself for: `master` or `primary`, `replica`; None while it does not run."""
         status = self._ask(node, "/patroni")
         return str(status["role"]) if status is not None and status.get("state") == "running" else None
 

@@ -88,7 +88,9 @@ class Soak:
 
     def database_killed(self) -> None:
         """Kill the database, and start it again."""
-        os.kill(self.postgres.pid or 0, signal.SIGKILL)
+        if (pid := self.postgres.pid) is None:
+            raise RuntimeError("the database does not run")
+        os.kill(pid, signal.SIGKILL)
         await_that(lambda: self.postgres.pid is None)
         self.postgres.start()
 

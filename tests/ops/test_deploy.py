@@ -64,6 +64,9 @@ def test_everything_that_is_not_named_is_cut_off() -> None:
         for rule in (*each.get("ingress", []), *each.get("egress", [])):
             assert rule["ports"], name
             assert rule.get("from") or rule.get("to"), name
+    callers = str(policies["callers-of-servers"]["ingress"])
+    assert "cardvault/ingress" in callers
+    assert "cardvault/caller" not in callers, "what comes past the ingress is plain HTTP"
     open_to_all = [name for name, each in policies.items() if "0.0.0.0/0" in str(each)]
     assert open_to_all == ["webhooks"]
     assert policies["webhooks"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
@@ -98,6 +101,31 @@ def test_settings_and_commands_exist(folder: str) -> None:
             commands.append(container["args"])
     assert {name for name in named if name.startswith("CARDVAULT_") and not is_setting(name)} == set()
     assert {command[0] for command in commands if command} - {"postgres"} <= set(main.commands)
+
+
+def test_servers_have_not_the_login_of_workers() -> None:
+    """The sequencer's rights on the audit log are the workers' alone."""
+    deployments = {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in manifests("Deployment")}
+    mounted = {
+        name: [each["secret"]["secretName"] for each in spec["volumes"] if each["name"] == "database"]
+        for name, spec in deployments.items()
+    }
+    assert mounted == {"cardvault-servers": ["cardvault-server"], "cardvault-worker": ["cardvault-background"]}
+    for unit, login in zip(UNITS, ("server", "background"), strict=True):
+        lines = (DEPLOY / "systemd" / unit).read_text().splitlines()
+        assert f"LoadCredentialEncrypted=database-url:/etc/credstore.encrypted/cardvault.{login}-database-url" in lines
+    services = next(documents("compose"))["services"]
+    for service in services.values():
+        match service.get("command"):
+            case ["serve", *_]:
+                assert "//cardvault_server:" in service["environment"]["CARDVAULT_DATABASE_URL"]
+            case ["worker"]:
+                assert "//cardvault_background:" in service["environment"]["CARDVAULT_DATABASE_URL"]
+
+
+def test_monitoring_is_let_in_by_network_and_by_setting() -> None:
+    (settings,) = manifests("ConfigMap")
+    assert not settings["data"]["CARDVAULT_METRICS_NETWORKS"].startswith("127.")
 
 
 def test_containers_of_the_trial_may_do_nothing_but_run() -> None:

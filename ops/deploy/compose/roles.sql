@@ -1,5 +1,7 @@
--- The login of servers and workers; the migration that comes first makes the roles that it acts in.
+-- The logins of servers and of workers, and the roles that they act in; migrations grant those what they may.
+create role cardvault_server login noinherit password 'only-for-trials';
 create role cardvault_background login noinherit password 'only-for-trials';
 create role cardvault_app;
 create role cardvault_sequencer;
+grant cardvault_app to cardvault_server;
 grant cardvault_app, cardvault_sequencer to cardvault_background;
