@@ -32,7 +32,7 @@ Every event says what PCI DSS 10.2.2 asks for:
 | type of event | `type`, one of those below |
 | date and time | `at`, the database's clock, UTC |
 | success or failure | `outcome` ({", ".join(f"`{each}`" for each in Outcome)}) and `reason`, a code or `null` |
-| where it came from | `actor.address`, empty for what happened inside, and `request`, the request's id |
+| where it came from | `actor.address`, empty for what happened inside; `request` and `trace`, the ids of both |
 | what it is about | `merchant` (empty: the installation), `objects` (ids), `details` |
 
 `details` holds what the type lists and nothing else, a value or `null`. Nothing in an event is a text of a caller, a

@@ -105,9 +105,11 @@ async def sinks(settings: Settings) -> list[dict[str, Any]]:
 
 async def forget_sink(settings: Settings, name: str) -> None:
     """Drop a sink that is not configured any more; raises `Refused` where none has this name."""
-    async with auditors_database(settings) as database, database.session() as session:
-        if not await audit_sinks.forget(session, name):
+    event = Event(EventType.AUDIT_SINK_FORGOTTEN, operator_origin(), INSTALLATION, details={"sink": name})
+    async with auditors_database(settings) as database, database.transaction() as transaction:
+        if not await audit_sinks.forget(transaction, name):
             raise Refused("no sink has this name: see cardvault audit anchors")
+        await audit.append(transaction, event)
 
 
 def _sink_record(lag: Lag) -> dict[str, Any]:

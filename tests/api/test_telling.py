@@ -193,11 +193,21 @@ async def test_a_receiver_that_is_too_slow_gets_less_at_a_time(log: Log, monkeyp
         assert siem.places == list(range(len(await log.entries())))
 
 
+async def test_a_sink_that_was_forgotten_while_it_is_configured_is_told_everything_again(log: Log) -> None:
+    with receiving() as siem:
+        one = shipper(log, siem.port)
+        await caught_up(one)
+        await log.sql.change("delete from vault.audit_sink")
+        await caught_up(one)
+        assert siem.places == list(range(len(await log.entries()))) * 2
+    (lag,) = await lags(log)
+    assert (lag.size, lag.seconds) == (len(await log.entries()), 0.0)
+
+
 async def test_of_many_workers_one_sends_and_another_goes_on_when_it_died(log: Log) -> None:
     with receiving() as siem:
         one, other = shipper(log, siem.port), shipper(log, siem.port)
         async with log.database.session() as session:
-            await audit_sinks.introduce(session, one.sink)
             at = await audit_sinks.due(session, one.sink)
             assert at is not None
             assert await audit_sinks.claim(session, one.sink, at, seconds=60)

@@ -187,6 +187,7 @@ CATALOGUE: Final[Mapping[EventType, Entry]] = {
         (_T.AUDIT_EPOCH_BEGUN, _A.APP_START, "the audit log began anew", "from to checkpoint lost"),
         (_T.AUDIT_KEY_ROTATED, _A.ENTITY_UPDATE, "the audit log's key was replaced", "from to"),
         (_T.AUDIT_PRUNED, _A.DATA_DELETE, "old entries' octets were deleted, their hashes kept", "from to manifest"),
+        (_T.AUDIT_SINK_FORGOTTEN, _A.ENTITY_DELETE, "an anchor or receiver of events was forgotten", "sink"),
         (_T.AUDIT_STARTED, _A.APP_START, "a worker began to sequence the audit log", ""),
         (_T.AUDIT_STOPPED, _A.APP_STOP, "a worker stopped sequencing the audit log", ""),
         (_T.AUDIT_HEARTBEAT, _A.APP_RUNNING, "nothing happened for a while, and the audit log is well", ""),

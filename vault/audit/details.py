@@ -85,6 +85,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "seal": Field(Kind.TEXT, "the seal's name"),
     "seconds": Field(Kind.NUMBER, "in how many seconds"),
     "shares": Field(Kind.NUMBER, "how many shares"),
+    "sink": Field(Kind.TEXT, "the name of an anchor or receiver of events"),
     "source": Field(Kind.TEXT, "from which message it is known"),
     "starts": Field(Kind.TEXT, "from when the period is counted"),
     "statement": Field(Kind.TEXT, "SHA-256 of the statement that was signed"),

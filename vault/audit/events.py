@@ -108,6 +108,7 @@ class EventType(StrEnum):
     AUDIT_EPOCH_BEGUN = "audit.epoch_begun"
     AUDIT_KEY_ROTATED = "audit.key_rotated"
     AUDIT_PRUNED = "audit.pruned"
+    AUDIT_SINK_FORGOTTEN = "audit.sink_forgotten"
     PROCESS_STARTED = "process.started"
     PROCESS_STOPPED = "process.stopped"
 

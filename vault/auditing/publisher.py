@@ -35,7 +35,6 @@ class Publisher:
         self._database = database
         self._keyring = keyring
         self._anchor = anchor
-        self._introduced = False
 
     async def once(self) -> bool:
         """Copy what the anchor lacks; True when there may be more. Trouble with the anchor is an alarm a day."""
@@ -43,9 +42,6 @@ class Publisher:
             head = await audit_log.head(session)
             if head is None:
                 return False
-            if not self._introduced:
-                await audit_sinks.introduce(session, self.sink)
-                self._introduced = True
             at = await audit_sinks.due(session, self.sink)
         if at is None:
             return False

@@ -119,12 +119,20 @@ class Sequencer:
         return len(taken) == _BATCH
 
     async def _begin_epoch(self, due: Due) -> bool:
-        """Begin anew, as operators have allowed: leaf 0 says where the epoch before ended, and what is lost of it."""
+        """Begin anew, as operators have allowed: leaf 0 says where the epoch before ended, and what is lost of it.
+
+        An anchor that does not answer is waited for: without it the loss would be stated wrongly, and for good.
+        """
         signers = await self._signers(due.key_id)
         keys = _keys(due, signers)
         anchored = None
-        with suppress(Contradiction):
-            anchored = await self._anchored(keys, due.epoch)
+        try:
+            anchored = await self._witness(keys, due.epoch)
+        except AnchorUnavailable:
+            _log.warning("audit.anchor_unavailable")
+            return False
+        except NoteInvalid:
+            pass  # nothing there is of this log
         async with self._database.transaction() as transaction:
             head = await audit_log.lock_head(transaction)
             grant = await audit_epochs.granted(transaction, due.epoch + 1)

@@ -46,14 +46,10 @@ class Shipper:
         self._patient = Patient(patience * _STEPS)
         self._batch = _MOST
         self._host = socket.gethostname()
-        self._introduced = False
 
     async def once(self) -> bool:
         """Send a batch of what the receiver lacks; True when there may be more."""
         async with self._database.session() as session:
-            if not self._introduced:
-                await audit_sinks.introduce(session, self.sink)
-                self._introduced = True
             at = await audit_sinks.due(session, self.sink)
             lacking = await self._lacking(session, at) if at else []
             lease = self._patience * (_STEPS + 1)

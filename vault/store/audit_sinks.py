@@ -85,21 +85,19 @@ from vault.audit_sink s order by s.told, s.name
 """
 
 
-async def introduce(session: Session, sink: Sink) -> None:
-    """Make a sink known that may be new; it is told everything from the beginning."""
-    await session.rows(
-        "insert into vault.audit_sink (name, told) values ($1, $2) on conflict do nothing", sink.name, sink.told
-    )
+_DUE = "select epoch, next_place, next_at <= clock_timestamp() from vault.audit_sink where name = $1 and told = $2"
+_INTRODUCE = (
+    "insert into vault.audit_sink (name, told) values ($1, $2) on conflict do nothing returning epoch, next_place, true"
+)
 
 
 async def due(session: Session, sink: Sink) -> Position | None:
-    """Give how far a sink is, None while somebody else sends to it or it is left alone after a failure."""
-    row = await session.row(
-        "select epoch, next_place from vault.audit_sink where name = $1 and told = $2 and next_at <= clock_timestamp()",
-        sink.name,
-        sink.told,
-    )
-    return Position(*row) if row else None
+    """Give how far a sink is, None while somebody else sends to it or it is left alone after a failure.
+
+    One that is new, or was forgotten while it is still configured, is told everything from the beginning.
+    """
+    row = await session.row(_DUE, sink.name, sink.told) or await session.row(_INTRODUCE, sink.name, sink.told)
+    return Position(row[0], row[1]) if row and row[2] else None
 
 
 async def claim(session: Session, sink: Sink, at: Position, *, seconds: float) -> bool:

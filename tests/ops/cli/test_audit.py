@@ -410,6 +410,14 @@ def test_anchors_are_listed_with_their_lag_and_forgotten(own_office: Office) -> 
     assert "no sink has this name" in own_office.desk.refusal("audit", "anchors", "--forget", "x")
     assert own_office.desk.data("audit", "anchors", "--forget", anchor["name"]) == []
 
+    async def look(log: Log) -> None:
+        (event,) = await log.sql.events("audit.sink_forgotten")
+        assert event["details"] == {"sink": anchor["name"]}
+        await log.publisher().once()
+
+    own_office.with_log(look)
+    assert own_office.desk.data("audit", "anchors")[0]["size"] == anchor["size"]
+
 
 def test_the_script_is_the_command() -> None:
     command = [sys.executable, "-m", "ops.export_audit", "--help"]

@@ -20,6 +20,8 @@ from tests.ops.cli.test_audit import Office, lines, made, verdict
 from vault.audit.log_keys import LogKeys, rotation
 from vault.audit.merkle import EMPTY, Range, Tree
 from vault.audit.note import Checkpoint, NoteKey, sign
+from vault.auditing.anchor import AnchorUnavailable
+from vault.auditing.patient import Trouble
 from vault.db import Transaction
 from vault.store import audit_pruning
 
@@ -82,6 +84,26 @@ def test_a_database_that_was_set_back_begins_a_new_epoch_and_verifiers_follow(
     assert verdict(capsys, office.bundle, vkey)[0] == 0
     code, said = verdict(capsys, folder, office.key, "--previous", str(office.bundle / "checkpoint"))
     assert (code, "cannot be used" in said) == (1, True)
+
+
+def test_an_epoch_does_not_begin_while_the_anchor_does_not_answer(office: Office) -> None:
+    """What is lost would be stated wrongly, and for good."""
+    size = len(lines(office.bundle))
+
+    async def away(_keys: LogKeys, _epoch: int) -> Checkpoint | None:
+        raise AnchorUnavailable(Trouble.HANGING)
+
+    async def wait(log: Log) -> None:
+        signer = await log.keyring.signer("", Purpose.AUDIT)
+        await log.anchor.add(log.keys, 1, [sign(str(Checkpoint(NAME, Tree(size + 5, EMPTY))), NAME, signer)])
+        await log.sequencer(witness=away).once()
+        assert await log.sql.value("select epoch from vault.audit_head") == 1
+        await log.sequencer(witness=log.anchor.newest).once()
+        entry = await log.sql.value("select entry from vault.audit_leaf where epoch = 2 and place = 0")
+        assert json.loads(entry)["event"]["details"]["lost"] == 5
+
+    office.desk.data("audit", "new-epoch", "--reason", "restored")
+    office.with_log(wait)
 
 
 def test_an_epoch_begins_without_an_anchor_and_with_a_broken_one(office: Office) -> None:
