@@ -42,6 +42,7 @@ _BY_NUMBER: Final = {
     errno.EROFS: Trouble.FORBIDDEN,
     errno.ECONNRESET: Trouble.CUT_OFF,
     errno.EPIPE: Trouble.CUT_OFF,
+    errno.ENOTCONN: Trouble.CUT_OFF,
 }
 # The more special ones first.
 _BY_KIND: Final[tuple[tuple[type[OSError], Trouble], ...]] = (
