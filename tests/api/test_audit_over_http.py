@@ -89,6 +89,23 @@ async def test_pages_and_filters_find_each_event_once(vault: Installation) -> No
         problem(await vault.api.get("/v1/audit/events", params=wrong), 422, "request_invalid")
 
 
+async def test_a_cursor_goes_on_over_the_beginning_of_a_new_epoch(vault: Installation, sql: Sql) -> None:
+    await stored(vault)
+    await sequenced(vault)
+    first = await listed(vault, limit=1)
+    before = (await listed(vault, limit=100))["events"]
+    await sql.change("insert into vault.audit_epoch (epoch, reason) values (2, 'restored')")
+    await sequenced(vault)
+    await stored(vault)
+    await sequenced(vault)
+    cursor, walked = first["nextCursor"], first["events"]
+    while (page := await listed(vault, limit=2, cursor=cursor))["events"]:
+        walked += page["events"]
+        cursor = page["nextCursor"]
+    assert walked[: len(before)] == before
+    assert {each["epoch"] for each in walked[len(before) :]} == {2}
+
+
 async def test_what_is_read_is_an_event_before_it_is_released(vault: Installation, sql: Sql) -> None:
     await stored(vault)
     event_id = await sequenced(vault)

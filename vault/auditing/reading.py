@@ -8,7 +8,7 @@ what a checkpoint covers is shown, so that everything shown can be proved; what 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from vault.audit.events import Event, EventType
 from vault.audit.logged import Logged, read
@@ -19,6 +19,7 @@ from vault.auth import Caller
 from vault.db import Database, Session
 from vault.errors import IntegrityFailure, NotFound
 from vault.store import audit, audit_log, audit_view
+from vault.store.audit_log import Leaf
 from vault.store.audit_view import LogFilter
 
 _PROOF: Final = "c2sp.org/tlog-proof@v1"
@@ -35,6 +36,21 @@ class Signed:
     checkpoint: Checkpoint
 
 
+class Behind(NamedTuple):
+    """Where a page goes on: an epoch, and the last place of it that was shown."""
+
+    epoch: int = 1
+    place: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of events, all of one epoch."""
+
+    epoch: int
+    entries: Sequence[Logged]
+
+
 class AuditReading:
     """The service behind `/v1/audit`, on a pool in the auditors' role."""
 
@@ -45,16 +61,23 @@ class AuditReading:
         """Close the pool."""
         await self._database.close()
 
-    async def listed(self, caller: Caller, wanted: LogFilter, after: int | None, limit: int) -> Sequence[Logged]:
-        """Give the merchant's signed events behind a place, oldest first."""
+    async def listed(self, caller: Caller, wanted: LogFilter, after: Behind, limit: int) -> Listed:
+        """Give the merchant's signed events behind a place, oldest first; a page is of one epoch."""
+        found: list[Leaf] = []
+        epoch, place = after
         async with self._database.session() as session:
-            signed = await _signed(session)
-            if signed is None:
-                return []
-            end = signed.checkpoint.tree.size
-            found = await audit_view.listed(session, (signed.epoch, caller.merchant_id), wanted, after, (end, limit))
+            newest = await _signed(session)
+            if newest is None:
+                return Listed(epoch, [])
+            while True:
+                signed = newest if epoch == newest.epoch else await _signed_in(session, epoch)
+                bounds = (signed.checkpoint.tree.size if signed else 0, limit)
+                found = await audit_view.listed(session, (epoch, caller.merchant_id), wanted, place, bounds)
+                if found or epoch == newest.epoch:
+                    break
+                epoch, place = epoch + 1, -1
             await _record(session, caller, "list_audit_events")
-        return [read(leaf.place, leaf.hash, leaf.octets) for leaf in found]
+        return Listed(epoch, [read(leaf.place, leaf.hash, leaf.octets) for leaf in found])
 
     async def checkpoint(self) -> Signed:
         """Give the newest checkpoint; raises `NotFound` before the first one."""
@@ -86,11 +109,15 @@ class AuditReading:
 
 async def _signed(session: Session) -> Signed | None:
     head = await audit_log.head(session)
-    note = await audit_log.newest_checkpoint(session, head.epoch) if head else None
-    if head is None or note is None:
+    return await _signed_in(session, head.epoch) if head else None
+
+
+async def _signed_in(session: Session, epoch: int) -> Signed | None:
+    note = await audit_log.newest_checkpoint(session, epoch)
+    if note is None:
         return None
     try:
-        return Signed(head.epoch, note, Checkpoint.parse(note.rpartition("\n\n")[0] + "\n"))
+        return Signed(epoch, note, Checkpoint.parse(note.rpartition("\n\n")[0] + "\n"))
     except NoteInvalid:
         raise IntegrityFailure from None
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse
 
+from vault.auditing.reading import Behind
 from vault.routes.access import OUR_ID, AuditReader, services_of
 from vault.routes.audit_views import AuditEventView, AuditPage, CheckpointView
 from vault.store.audit_view import LogFilter
@@ -17,7 +18,7 @@ from vault.wire.audit import AuditQuery
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=StrictRoute)
 
 AuditEventId = Annotated[str, Path(alias="auditEventId", max_length=64, pattern=OUR_ID)]
-_LIST: Final = "audit"
+_LIST: Final = "audit_log"
 
 
 @router.get("/events")
@@ -26,12 +27,13 @@ async def list_audit_events(request: Request, caller: AuditReader, wanted: Annot
     services = services_of(request)
     page = await services.cursors.page(caller.merchant_id, _LIST, wanted.cursor, wanted.limit)
     chosen = LogFilter(wanted.type, wanted.outcome, wanted.object_id, wanted.created_from, wanted.created_to)
-    after = int(page.before[1]) if page.before else None
+    after = Behind(*map(int, page.before[1].split("."))) if page.before else Behind()
     found = await services.audit_reading.listed(caller, chosen, after, page.limit)
     further = None
-    if found:
-        further = await services.cursors.make(caller.merchant_id, _LIST, found[-1].at, str(found[-1].place))
-    return AuditPage(events=[AuditEventView.of(each) for each in found], next_cursor=further)
+    if found.entries:
+        last = found.entries[-1]
+        further = await services.cursors.make(caller.merchant_id, _LIST, last.at, f"{found.epoch}.{last.place}")
+    return AuditPage(events=[AuditEventView.of(found.epoch, each) for each in found.entries], next_cursor=further)
 
 
 @router.get("/checkpoint")

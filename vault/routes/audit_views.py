@@ -24,11 +24,12 @@ class AuditActorView(View):
 
 
 class AuditEventView(View):
-    """An event of the log in its place; but for place, time, `entry` and `leafHash` all is null if no vault wrote it.
+    """An event of the log; but for epoch, place, time, `entry` and `leafHash` all is null if no vault wrote it.
 
     `leafHash` is the SHA-256, in base64, of an octet 0 and the octets of `entry`.
     """
 
+    epoch: int
     place: int
     at: datetime
     event_id: str | None
@@ -37,17 +38,19 @@ class AuditEventView(View):
     reason: str | None
     actor: AuditActorView | None
     request: str | None
+    trace: str | None
     objects: list[str] | None
     details: dict[str, Any] | None
     entry: str
     leaf_hash: str
 
     @classmethod
-    def of(cls, logged: Logged) -> "AuditEventView":
+    def of(cls, epoch: int, logged: Logged) -> "AuditEventView":
         """Show an entry."""
         event = logged.event
         origin = event.origin if event else None
         return cls(
+            epoch=epoch,
             place=logged.place,
             at=logged.at,
             event_id=logged.event_id or None,
@@ -57,6 +60,7 @@ class AuditEventView(View):
             actor=origin
             and AuditActorView(kind=origin.kind, id=origin.actor_id, key=origin.key_id, address=origin.address),
             request=origin and origin.request_id,
+            trace=origin and origin.trace_id,
             objects=list(event.objects) if event else None,
             details=dict(event.details) if event else None,
             entry=logged.octets.decode(),

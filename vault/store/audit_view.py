@@ -39,14 +39,14 @@ class LogFilter:
 
 
 async def listed(
-    session: Session, log: tuple[int, str], wanted: LogFilter, after: int | None, bounds: tuple[int, int]
+    session: Session, log: tuple[int, str], wanted: LogFilter, after: int, bounds: tuple[int, int]
 ) -> list[Leaf]:
     """Give entries of a log (epoch, merchant) behind a place; `bounds` are the first place beyond, and how many."""
     end, limit = bounds
     rows = await session.rows(
         _LISTED,
         *log,
-        -1 if after is None else after,
+        after,
         end,
         _member("type", wanted.type),
         _member("outcome", wanted.outcome),
