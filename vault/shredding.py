@@ -30,6 +30,7 @@ from vault.store.shredding import End, Fate, Opener, Shred
 
 # Also a keystore file that was overwritten and not removed yet.
 _NOTHING_THERE: Final = (SealFileMissing, SealFileInvalid, SealKeyMissing)
+_IN_USE: Final = "This seal opens the root key that is in use: it is not destroyed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,13 @@ class Shredding:
             name = await self._name_at(address)
             if name in ending:
                 reached.append(name)
-                await self._destroy(name, address)
+                await self._destroy(name, address, ending[name])
         return reached
 
-    async def _left(self) -> set[str]:
+    async def _left(self) -> dict[str, Fate]:
         shred = await self.current()
         async with self._database.session() as session:
-            return {opener.name for opener in await rows.openers(session, shred) if not opener.fate.final}
+            return {opener.name: opener.fate for opener in await rows.openers(session, shred) if not opener.fate.final}
 
     async def _name_at(self, address: SealAddress) -> str | None:
         """Name what opens at an address: something new may be there; where nothing is, what we began to destroy."""
@@ -147,9 +148,14 @@ class Shredding:
         except KeysError:
             return None
 
-    async def _destroy(self, name: str, address: SealAddress) -> None:
-        """Note the intention first, each time: it is refused for what is in use (again), and explains what is gone."""
-        await self._note(End(name, Fate.BEGUN, str(address)), EventType.OPENER_DESTRUCTION_STARTED)
+    async def _destroy(self, name: str, address: SealAddress, fate: Fate) -> None:
+        """Note the intention first: what is missing then was destroyed by us. `Conflict` for what is in use again."""
+        async with self._database.session() as session:
+            in_use = await rows.is_in_use(session, name)
+        if in_use:
+            raise Conflict(_IN_USE)
+        if fate is Fate.KEPT:
+            await self._note(End(name, Fate.BEGUN, str(address)), EventType.OPENER_DESTRUCTION_STARTED)
         due_at = await asyncio.to_thread(opening.destroy, address)
         now = Fate.DESTROYED if due_at is None else Fate.SCHEDULED
         await self._note(End(name, now, due_at=due_at), EventType.OPENER_DESTROYED)
@@ -163,8 +169,9 @@ class Shredding:
     async def _note(self, end: End, kind: EventType) -> None:
         details = {"seal": end.opener, "fate": end.fate.value}
         async with self._database.transaction() as transaction:
-            if not await rows.set_fate(transaction, end, self._event(kind, end.opener, details)):
-                raise Conflict("This seal opens the root key that is in use: it is not destroyed.")
+            noted = await rows.set_fate(transaction, end, self._event(kind, end.opener, details))
+        if not noted:
+            raise Conflict(_IN_USE)
 
     async def cards(self, shred: Shred) -> AsyncIterator[list[tuple[str, str]]]:
         """Give the cards that the ceremony covers (merchant, id), in portions."""

@@ -30,6 +30,7 @@ from vault.receipt import NAME, verified
 from vault.shares import IssuedShare
 from vault.shredding import Plan
 from vault.store import key_life
+from vault.store import shredding as rows
 
 pytestmark = pytest.mark.anyio
 
@@ -147,14 +148,20 @@ async def test_what_is_out_of_reach_is_attested_and_what_is_in_use_is_not(bench:
     assert (await ceremony.receipt()).complete
 
 
-async def test_an_old_opener_that_was_added_again_is_in_use_and_stays(bench: Bench) -> None:
-    """The receipt says that root keys are not severed; the seal is not destroyed."""
+async def test_an_old_opener_that_was_added_again_is_in_use_and_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receipt says that root keys are not severed; the seal is not destroyed, also if it came after the look."""
     ceremony = await held_at(bench)
     await ceremony.shredding.begin(plan(bench))
     shred = await ceremony.carried_out()
     await seals.add(bench.ceremony, bench.at(bench.keystore("own")), create=False)
     with pytest.raises(Conflict):
         await ceremony.shredding.end_openers()
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "is_in_use", _no)
+        with pytest.raises(Conflict):
+            await ceremony.shredding.end_openers()
     receipt = await ceremony.receipt()
     assert (receipt.severed, receipt.complete) == (False, False)
     with pytest.raises(Conflict):
@@ -339,7 +346,7 @@ async def test_a_key_that_the_database_keeps_is_not_recorded_as_destroyed(
     await ceremony.shredding.begin(plan(bench))
     shred = await ceremony.shredding.current()
     await ceremony.shredding.retire_keys(shred)
-    monkeypatch.setattr(key_life, "destroy", _kept)
+    monkeypatch.setattr(key_life, "destroy", _no)
     left = await ceremony.shredding.keys_left(shred)
     mark = await sql.mark()
     with refused("keeps a retired key"):
@@ -348,5 +355,5 @@ async def test_a_key_that_the_database_keeps_is_not_recorded_as_destroyed(
     assert await sql.after(mark) == []
 
 
-async def _kept(*_: object) -> bool:
+async def _no(*_: object) -> bool:
     return False

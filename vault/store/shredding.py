@@ -198,6 +198,11 @@ async def begun_at(session: Session, address: str) -> str | None:
     return found
 
 
+async def is_in_use(session: Session, opener: str) -> bool:
+    """Tell whether something opens a root key that is in use, by now or again."""
+    return bool(await session.value("select exists (select from vault.root_wrap where seal = $1)", opener))
+
+
 async def set_fate(transaction: Transaction, end: End, event: Event) -> bool:
     """Note what becomes of an opener, with the event; False and nothing noted where it opens a root key in use."""
     done = await transaction.value(
