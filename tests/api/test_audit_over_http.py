@@ -31,6 +31,14 @@ async def test_before_anything_is_signed_there_is_nothing(vault: Installation, s
     assert "audit.read" not in await sql.since(0)
 
 
+async def test_what_is_numbered_and_not_signed_yet_is_not_shown(vault: Installation, sql: Sql) -> None:
+    await stored(vault)
+    await sequenced(vault)
+    await sql.change("delete from vault.audit_checkpoint")
+    assert await listed(vault) == {"events": [], "nextCursor": None}
+    problem(await vault.api.get("/v1/audit/checkpoint"), 404, "not_found")
+
+
 async def test_a_merchant_sees_what_was_done_by_whom(vault: Installation) -> None:
     card = await stored(vault)
     await vault.api.post("/v1/cards", json=store(), headers=vault.tenants[1].headers)
