@@ -21,6 +21,7 @@ from fastapi import FastAPI
 
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.server import Sandbox
+from tests.vault.gateway.certificates import Authority
 from vault import custody
 from vault.app import create_app
 from vault.audit.events import ActorKind, Origin
@@ -82,6 +83,13 @@ def settings_for(folder: Path, database_url: str, **changes: Any) -> Settings:
         "retry_guard": False,
     }
     return Settings(**(values | changes))
+
+
+def secured(folder: Path, authority: Authority, **changes: Any) -> Settings:
+    """Make settings of a server that speaks TLS with a certificate of this authority."""
+    identity = authority.identity(folder)
+    files = {"tls_certificate_file": identity, "tls_key_file": identity}
+    return settings_for(folder, "postgresql://nobody@127.0.0.1/none", **(files | changes))
 
 
 def key_pair() -> tuple[str, str]:

@@ -12,9 +12,8 @@ import pytest
 from keys.certificates import read
 from ops import protocol
 from ops.protocol import ServerConfig
-from tests.installation import listening, settings_for
+from tests.installation import listening, secured
 from tests.vault.gateway.certificates import Authority
-from vault.settings import Settings
 from vault.tls import server_context
 
 pytestmark = pytest.mark.anyio
@@ -42,12 +41,6 @@ async def serving(context: ssl.SSLContext | None = None, *, most: int = 100) -> 
 @pytest.fixture
 def authority() -> Authority:
     return Authority.new()
-
-
-def secured(folder: Path, authority: Authority, **changes: Any) -> Settings:
-    identity = authority.identity(folder)
-    files = {"tls_certificate_file": identity, "tls_key_file": identity}
-    return settings_for(folder, "postgresql://nobody@127.0.0.1/none", **(files | changes))
 
 
 def caller(folder: Path, authority: Authority) -> ssl.SSLContext:

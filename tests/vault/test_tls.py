@@ -2,25 +2,18 @@
 
 import ssl
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.installation import settings_for
+from tests.installation import secured, settings_for
 from tests.vault.gateway.certificates import Authority
-from vault.settings import Settings, SettingsInvalid
+from vault.settings import SettingsInvalid
 from vault.tls import server_context
 
 
 @pytest.fixture
 def authority() -> Authority:
     return Authority.new()
-
-
-def secured(folder: Path, authority: Authority, **changes: Any) -> Settings:
-    identity = authority.identity(folder)
-    files = {"tls_certificate_file": identity, "tls_key_file": identity}
-    return settings_for(folder, "postgresql://nobody@127.0.0.1/none", **(files | changes))
 
 
 def test_an_old_version_is_refused(tmp_path: Path, authority: Authority) -> None:
