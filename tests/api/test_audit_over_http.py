@@ -114,6 +114,18 @@ async def test_a_cursor_goes_on_over_the_beginning_of_a_new_epoch(vault: Install
     assert {each["epoch"] for each in walked[len(before) :]} == {2}
 
 
+async def test_an_epoch_that_has_no_checkpoint_any_more_is_passed_over(vault: Installation, sql: Sql) -> None:
+    await stored(vault)
+    await sequenced(vault)
+    await sql.change("insert into vault.audit_epoch (epoch, reason) values (2, 'damaged')")
+    await sequenced(vault)
+    await sequenced(vault)
+    async with sql.connection.transaction():
+        await sql.connection.execute("set local session_replication_role = replica")
+        await sql.connection.execute("delete from vault.audit_checkpoint where epoch = 1")
+    assert {each["epoch"] for each in (await listed(vault))["events"]} == {2}
+
+
 async def test_what_is_read_is_an_event_before_it_is_released(vault: Installation, sql: Sql) -> None:
     await stored(vault)
     event_id = await sequenced(vault)
