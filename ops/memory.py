@@ -9,7 +9,6 @@ import resource
 import sys
 
 _PR_SET_DUMPABLE = 4
-_PR_GET_DUMPABLE = 3
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
@@ -18,9 +17,3 @@ def keep_memory_private() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if _PRCTL is not None:
         _PRCTL(_PR_SET_DUMPABLE, 0)
-
-
-def is_private() -> bool:
-    """Tell whether this process writes no core dump."""
-    dumpable = _PRCTL is not None and bool(_PRCTL(_PR_GET_DUMPABLE))
-    return resource.getrlimit(resource.RLIMIT_CORE)[0] == 0 and not dumpable

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import uvicorn
+import uvloop
 
 from ops.draining import DrainingProtocol
 
@@ -28,8 +29,18 @@ class ServerConfig(uvicorn.Config):
     """The server's options, and how many connections one process takes."""
 
     def __init__(self, application: Any, *, max_connections: int, **options: Any) -> None:
-        super().__init__(application, http=PatientProtocol, **options)
+        super().__init__(application, http=PatientProtocol, loop="ops.protocol:PatientLoop", **options)
         self.max_connections = max_connections
+
+
+class PatientLoop(uvloop.Loop):
+    """The servers' event loop: a handshake of TLS that takes its time ends like the head of a request that does."""
+
+    async def create_server(self, *args: Any, **options: Any) -> Any:
+        """Listen."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = HEAD_SECONDS
+        return await super().create_server(*args, **options)
 
 
 class PatientProtocol(DrainingProtocol):

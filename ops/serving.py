@@ -155,7 +155,6 @@ def uvicorn_config(settings: Settings, options: ServerOptions, application: str 
         ssl_context_factory=_tls if settings.tls_certificate_file else None,
         factory=True,
         workers=options.workers,
-        loop="uvloop",
         ws="none",
         lifespan="on",
         backlog=_BACKLOG,

@@ -83,6 +83,26 @@ async def test_one_connection_too_many_is_told_to_come_again() -> None:
         assert refused.count(b"HTTP/1.1") == 1
 
 
+async def test_who_never_begins_the_handshake_is_left(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.05)
+
+    def held() -> bytes:
+        with asyncio.Runner(loop_factory=protocol.PatientLoop) as runner:
+            return runner.run(silent())
+
+    async def silent() -> bytes:
+        async with serving(server_context(secured(tmp_path, authority))) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                return await asyncio.wait_for(reader.read(), 10)
+            finally:
+                writer.close()
+
+    assert await asyncio.to_thread(held) == b""
+
+
 async def test_only_new_versions_and_good_suites_are_spoken(tmp_path: Path, authority: Authority) -> None:
     async with serving(server_context(secured(tmp_path, authority))) as port:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
