@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+from tests.serving import conversing
+
 _CHUNK = 65536
 
 
@@ -16,15 +18,11 @@ class Wire:
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._tasks: set[asyncio.Task[None]] = set()
         self.cut_at: tuple[bytes, ...] = ()
         self.cuts = 0
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         there = await asyncio.open_connection(*self._target)
         answers = asyncio.create_task(_copy(there[0], writer))
         try:
@@ -33,7 +31,6 @@ class Wire:
             answers.cancel()
             writer.transport.abort()
             there[1].transport.abort()
-            self._tasks.discard(task)
 
     async def _pass_on(
         self,
@@ -54,12 +51,6 @@ class Wire:
                     self.cuts += 1
                     return
 
-    async def close(self) -> None:
-        """End every connection."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError):
@@ -75,10 +66,5 @@ async def wire_to(database_url: str) -> AsyncIterator[tuple[Wire, str]]:
     assert parts.hostname is not None
     assert parts.port is not None
     wire = Wire(parts.hostname, parts.port)
-    listening = await asyncio.start_server(wire.connect, "127.0.0.1", 0)
-    near = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    try:
-        yield wire, database_url.replace(f"{parts.hostname}:{parts.port}", near)
-    finally:
-        listening.close()
-        await wire.close()
+    async with conversing(wire.connect) as port:
+        yield wire, database_url.replace(f"{parts.hostname}:{parts.port}", f"127.0.0.1:{port}")

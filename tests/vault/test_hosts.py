@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.database import Cluster
+from tests.serving import conversing
 from vault import hosts
 from vault.hosts import Hosts
 
@@ -20,25 +21,21 @@ class Silent:
     """A host that takes connections, and closes them or, as one that hangs, says nothing while it listens."""
 
     def __init__(self, *, held: bool = False) -> None:
-        self._ended = asyncio.Event()
         self._held = held
         self.visits = 0
         self.address = ""
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Silent"]:
-        server = await asyncio.start_server(self._visited, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield self
-        self._ended.set()
-        server.close()
+        async with conversing(self._visited) as port:
+            self.address = f"127.0.0.1:{port}"
+            yield self
 
     async def _visited(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.visits += 1
         if self._held:
-            await self._ended.wait()
+            await asyncio.Event().wait()
         writer.close()
-        await writer.wait_closed()
 
 
 def beside(cluster: Cluster, *others: str) -> str:

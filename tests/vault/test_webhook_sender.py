@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
 
 import pytest
 
-from tests.installation import free_listener
+from tests.serving import conversing
 from vault.webhook import Attempt, Outcome
 from vault.worker import webhook_sender
 from vault.worker.webhook_sender import WebhookSender, _seconds, asks_for_patience
@@ -26,15 +26,12 @@ async def saying(*answers: bytes) -> AsyncIterator[int]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4096)
         writer.write(left.pop(0))
-        await writer.drain()
+        with suppress(ConnectionError):
+            await writer.drain()
         writer.close()
 
-    listener = free_listener()
-    server = await asyncio.start_server(answer, sock=listener)
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.close()
+    async with conversing(answer) as port:
+        yield port
 
 
 async def _sent(url: str, timeout: float = 5.0) -> Attempt:  # noqa: ASYNC109 - handed on

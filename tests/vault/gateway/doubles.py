@@ -15,6 +15,7 @@ from urllib.parse import quote
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.serving import conversing
 from vault.gateway.signing import GatewayCredentials
 
 CLIENT_ID = "SANDBOX_5YTESTCLIENT0001"
@@ -159,22 +160,7 @@ async def _keeping(seen: bytearray, read: Awaitable[bytes]) -> bytes:
 @asynccontextmanager
 async def raw_gateway(script: Script = answer_well, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawGateway]:
     gateway = RawGateway(script)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.get_running_loop().create_task(gateway.serve(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
-    gateway.port = server.sockets[0].getsockname()[1]
-    gateway.url = f"{'https' if tls else 'http'}://127.0.0.1:{gateway.port}"
-    try:
+    async with conversing(gateway.serve, tls) as port:
+        gateway.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        gateway.port = port
         yield gateway
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.01)  # uvloop closes aborted transports in its next turns
-        failures = [result for result in results if isinstance(result, Exception)]
-        if failures:
-            raise ExceptionGroup("the test's gateway failed", failures)

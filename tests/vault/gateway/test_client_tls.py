@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import conversing
 from tests.vault.gateway.calls import BRIEF, client_for, not_sent, pay, unknown
 from tests.vault.gateway.certificates import DAY, NOW, Authority, self_signed_server
 from tests.vault.gateway.doubles import Request, raw_gateway
@@ -67,14 +68,16 @@ async def test_a_server_that_does_not_speak_tls_gets_nothing(authority: Authorit
     async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
         heard.append(await reader.read())
-        writer.close()
+        over.set()
 
     heard: list[bytes] = []
-    server = await asyncio.start_server(banner, "127.0.0.1", 0)
-    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, client_for(url, ca_file=authority.trust_file(tmp_path)) as client:
+    over = asyncio.Event()
+    async with (
+        conversing(banner) as port,
+        client_for(f"https://127.0.0.1:{port}", ca_file=authority.trust_file(tmp_path)) as client,
+    ):
         assert await not_sent(client) is NotSentReason.TLS_FAILED
-        await asyncio.sleep(0.05)
+        await over.wait()
     assert b"POST" not in b"".join(heard)
 
 
@@ -90,11 +93,13 @@ async def relay(port: int, opened: asyncio.Event) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await opened.wait()
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+        try:
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+        finally:
+            far_writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with conversing(serve) as near:
+        yield f"https://127.0.0.1:{near}"
         opened.set()
         await asyncio.sleep(0.05)
 
