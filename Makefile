@@ -83,7 +83,7 @@ sbom: $(STAMP) ## Write sbom.json: what a release is made of (CycloneDX)
 
 lock: ## Recompile the lock files (needs uv)
 	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra awskms --extra pkcs11 pyproject.toml -o requirements.lock
-	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra awskms --extra pkcs11 --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra awskms --extra pkcs11 --extra embedded --extra otel --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info

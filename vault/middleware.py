@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ from vault.logs import leave_context, put_in_context, write_line
 from vault.pan_detector import contains_pan
 from vault.problems import Boundary
 from vault.settings import Settings
+from vault.trace import Side
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _AS_SEPARATORS: Final = str.maketrans("._", "--")
@@ -93,6 +95,8 @@ class Edge:
             metrics.count_request(method, route, status or 0, seconds)
             line = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 3)}
             write_line("vault.http", "http.request", line)
+            failed = status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            trace.over(Side.SERVER, f"{method} {route}", seconds, failed=failed, facts={**line, **identity})
             leave_context(context)
             trace.end(passage)
 

@@ -18,6 +18,7 @@ from vault.auth import Authenticator
 from vault.card_life import ExpirySweep
 from vault.card_testing import CardGuard
 from vault.cards import Cards
+from vault.collecting import spans_collected
 from vault.cursors import Cursors
 from vault.custody import open_keyring
 from vault.db import Database
@@ -125,8 +126,9 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         async with gateway_client(settings) as client:
             services = _assemble(settings, database, keyring, client)
             try:
-                async with _pool_shown(database):
-                    yield services
+                with spans_collected(settings):
+                    async with _pool_shown(database):
+                        yield services
                 await services.card_guard.close()
             finally:
                 await services.denials.close()

@@ -19,6 +19,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _SYSLOG_PORTS: Final = {"syslog+tcp": 514, "syslog+tls": 6514}
 _FILE: Final = "file:"
+_SECRET_FILE_LIMIT: Final = 65_536
 _LONGEST_PAUSE: Final = 7 * 86_400.0
 _MOST_PAUSES: Final = 100
 
@@ -26,6 +27,18 @@ _MOST_PAUSES: Final = 100
 def refusal(mend: LiteralString) -> PydanticCustomError:
     """Make the error whose text reaches the operator; `mend` is a literal of this module."""
     return PydanticCustomError("setting", mend)
+
+
+def secret_in(path: Path) -> str:
+    """Read a file that holds a secret alone, and leave the last newline away."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_SECRET_FILE_LIMIT + 1)
+    except (OSError, ValueError):
+        raise refusal("the file cannot be read; check its path and its permissions") from None
+    if not text.strip() or len(text) > _SECRET_FILE_LIMIT:
+        raise refusal("the file is empty or too long; it has to hold the value alone")
+    return text.rstrip("\r\n")
 
 
 def _split(text: str) -> SplitResult:
@@ -62,7 +75,7 @@ def web_url(url: str) -> str:
 
 
 def gateway_url(url: str) -> str:
-    """Check the gateway's address; the paths below it are the gateway client's own."""
+    """Check the address of the gateway, or of a collector; the paths below it are ours to add."""
     address = web_url(url)
     if urlsplit(address).path:
         raise refusal("must end after the host: the paths are added by the vault")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.seals.address import LocalAddress, SealAddress, address, addresses
@@ -25,7 +26,6 @@ from vault.setting_kinds import Network, SyslogAddress
 
 PREFIX: Final = "CARDVAULT_"
 _FILE_SUFFIX: Final = "_FILE"
-_SECRET_FILE_LIMIT: Final = 65_536
 _RETRIES: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)  # WHK-3
 _LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _VARIABLE: Final = re.compile(r"CARDVAULT_[A-Z0-9_]{1,64}")
@@ -117,6 +117,10 @@ class Settings(BaseSettings):
     webhook_networks: Networks = Field((), description="CIDR blocks separated by commas, not public, for webhooks")
     webhook_ca_file: Path | None = Field(None, description="the path of a PEM file of certificate authorities")
     metrics_networks: Networks = Field(_LOOPBACK, description="CIDR blocks, separated by commas, of monitoring")
+    otlp_url: Annotated[str, AfterValidator(setting_kinds.gateway_url)] | None = Field(
+        None, description="https://host:4318 of an OpenTelemetry collector"
+    )
+    otlp_share: float = Field(0.01, ge=0, le=1, description="a share of traces from 0 to 1")
     webhook_timeout: Seconds = Field(15.0, description="seconds that an answer to a webhook may take")
     webhook_retries: Pauses = Field(_RETRIES, description="seconds between attempts, separated by commas")
     key_max_age_days: int = Field(365, ge=1, le=730, description="a number of days from 1 to 730")
@@ -173,6 +177,8 @@ class Settings(BaseSettings):
             yield "gateway_url", "has to be https in production"
         elif plain_gateway and not setting_kinds.is_loopback(self.gateway_url):
             yield "gateway_url", "may be http only for a gateway on this machine (127.0.0.1)"
+        if self.otlp_url and self.otlp_url.startswith("http:") and not setting_kinds.is_loopback(self.otlp_url):
+            yield "otlp_url", "may be http only for a collector on this machine (127.0.0.1): use https"
         if self.public_url.startswith("http:") and self.in_production:
             yield "public_url", "has to be https in production"
         if any(isinstance(each, LocalAddress) and each.passphrase_file is None for each in self.seals):
@@ -262,19 +268,12 @@ def _secrets_in_files(given: dict[str, str], complaints: list[str]) -> Iterator[
     """Take the `_FILE` variables of secrets out of `given` and read what they point at, without the last newline."""
     for field in _SECRETS:
         name = f"{PREFIX}{field.upper()}{_FILE_SUFFIX}"
-        path = given.pop(name, "")
-        if not path:
+        if not (path := given.pop(name, "")):
             continue
         try:
-            with Path(path).open(encoding="utf-8") as file:
-                text = file.read(_SECRET_FILE_LIMIT + 1)
-        except (OSError, ValueError):
-            complaints.append(f"{name}: the file cannot be read; check its path and its permissions")
-            continue
-        if not text.strip() or len(text) > _SECRET_FILE_LIMIT:
-            complaints.append(f"{name}: the file is empty or too long; it has to hold the value alone")
-            continue
-        yield field, text.rstrip("\r\n")
+            yield field, setting_kinds.secret_in(Path(path))
+        except PydanticCustomError as error:
+            complaints.append(f"{name}: {error.message()}")
 
 
 def _unknown(name: str) -> str:

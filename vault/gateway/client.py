@@ -27,6 +27,7 @@ from vault.gateway.json_text import json_bytes
 from vault.gateway.limits import Deadline, Timeouts
 from vault.gateway.operations import Operation, wire_path
 from vault.gateway.signing import GatewayCredentials, sign, string_to_sign
+from vault.trace import Side
 
 _METHOD: Final = "POST"
 _CONTENT_TYPE: Final = "application/json; charset=UTF-8"
@@ -105,20 +106,23 @@ class GatewayClient:
         """
         began = time.monotonic()
         outcome, reason = "unknown", "cancelled"
-        try:
-            answer = await self._called(credentials, operation, body, deadline)
-            outcome, reason = "answered", ""
-        except GatewayError as error:
-            outcome, reason = ("not_sent" if isinstance(error, NotSent) else "unknown"), error.reason.value
-            raise
-        else:
-            return answer
-        finally:
-            seconds = time.monotonic() - began
-            metrics.count_gateway_call(operation.value, outcome, reason, seconds)
-            passage = trace.current()
-            if passage is not None:
-                passage.gateway_seconds += seconds
+        with trace.call() as passage:
+            try:
+                answer = await self._called(credentials, operation, body, deadline)
+                outcome, reason = "answered", ""
+            except GatewayError as error:
+                outcome, reason = ("not_sent" if isinstance(error, NotSent) else "unknown"), error.reason.value
+                raise
+            else:
+                return answer
+            finally:
+                seconds = time.monotonic() - began
+                metrics.count_gateway_call(operation.value, outcome, reason, seconds)
+                facts = {"operation": operation.value, "outcome": outcome, "reason": reason}
+                failed = outcome != "answered"
+                trace.over(Side.CLIENT, f"gateway {operation.value}", seconds, failed=failed, facts=facts)
+                if passage is not None:
+                    passage.gateway_seconds += seconds
 
     async def _called(
         self, credentials: GatewayCredentials, operation: Operation, body: Mapping[str, object], deadline: Deadline
