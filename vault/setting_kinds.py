@@ -118,9 +118,9 @@ def _syslog(text: str) -> SyslogAddress:
     return SyslogAddress(parts.hostname, parts.port or _SYSLOG_PORTS[parts.scheme], parts.scheme.endswith("tls"))
 
 
-def syslogs(text: str) -> tuple[SyslogAddress, ...]:
+def syslogs(text: str | None) -> tuple[SyslogAddress, ...]:
     """Read receivers of syslog, separated by commas; what is no receiver's address is left out."""
-    return tuple(_syslog(each) for each in _addresses(text) if each.partition(":")[0] in _SYSLOG_PORTS)
+    return tuple(_syslog(each) for each in _addresses(text or "") if each.partition(":")[0] in _SYSLOG_PORTS)
 
 
 def anchor_file(text: str) -> Path | None:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from keys.seals.address import LocalAddress, SealAddress, address, addresses
+from keys.seals.address import AwsKmsAddress, LocalAddress, SealAddress, address, addresses
 from vault import setting_kinds
 from vault.card_policy import CardPolicy
 from vault.setting_kinds import Network, SyslogAddress
@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     seal_passphrase_file: Path | None = Field(
         None, description="the path of a file that holds the keystore's passphrase"
     )
+    kms_networks: Networks = Field((), description="CIDR blocks separated by commas that the KMS is in")
     approval_policy_file: Path | None = Field(None, description="the path of a policy of approvals in TOML")
     operator_key_file: Path | None = Field(None, description="the path of the operator's own key file")
     operator_passphrase_file: Path | None = Field(None, description="the path of a file with that key's passphrase")
@@ -164,7 +165,7 @@ class Settings(BaseSettings):
         if self.in_production and any(each.is_loopback for each in self.webhook_networks):
             yield "webhook_networks", "must not hold this machine's own addresses in production"
         for name, value in {"audit_anchor": self.audit_anchor, "audit_stream": self.audit_stream}.items():
-            if any(not each.tls and not setting_kinds.is_loopback(str(each)) for each in _syslogs(value)):
+            if any(not each.tls and not setting_kinds.is_loopback(str(each)) for each in setting_kinds.syslogs(value)):
                 yield name, "may be syslog+tcp only for a receiver on this machine (127.0.0.1): use syslog+tls"
         if self.inquiry_max < self.inquiry_first:
             yield "inquiry_max", "has to be at least CARDVAULT_INQUIRY_FIRST"
@@ -210,30 +211,30 @@ class Settings(BaseSettings):
     @property
     def anchor_receivers(self) -> tuple[SyslogAddress, ...]:
         """The receivers of syslog that checkpoints are sent to."""
-        return _syslogs(self.audit_anchor)
+        return setting_kinds.syslogs(self.audit_anchor)
 
     @property
     def stream_receivers(self) -> tuple[SyslogAddress, ...]:
         """The receivers of syslog that events are sent to."""
-        return _syslogs(self.audit_stream)
+        return setting_kinds.syslogs(self.audit_stream)
 
     @property
     def seals(self) -> tuple[SealAddress, ...]:
-        """The seals, each keystore with the file that its passphrase is in."""
-        return tuple(self._with_passphrase(each) for each in addresses(self.seal))
+        """The seals, each keystore with the file that its passphrase is in, each service with its networks."""
+        return tuple(self._completed(each) for each in addresses(self.seal))
 
     def seal_at(self, uri: str) -> SealAddress:
         """Read the address of a seal that an operator names; SealAddressInvalid."""
-        return self._with_passphrase(address(uri))
+        return self._completed(address(uri))
 
-    def _with_passphrase(self, each: SealAddress) -> SealAddress:
-        if isinstance(each, LocalAddress) and each.passphrase_file is None:
-            return replace(each, passphrase_file=self.seal_passphrase_file)
-        return each
-
-
-def _syslogs(text: str | None) -> tuple[SyslogAddress, ...]:
-    return setting_kinds.syslogs(text) if text else ()
+    def _completed(self, each: SealAddress) -> SealAddress:
+        match each:
+            case LocalAddress(passphrase_file=None):
+                return replace(each, passphrase_file=self.seal_passphrase_file)
+            case AwsKmsAddress():
+                return replace(each, networks=self.kms_networks)
+            case _:
+                return each
 
 
 _SECRETS: Final = ("database_url", "admin_database_url", "auditor_database_url")

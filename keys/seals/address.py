@@ -6,11 +6,14 @@ refused); what is refused is not repeated in the message.
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from keys.errors import SealAddressInvalid
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 _SEPARATOR: Final = re.compile(r"[\s,]+(?=(?:local|pkcs11|awskms|transit):)")
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
@@ -50,11 +53,15 @@ class Pkcs11Address:
 
 @dataclass(frozen=True, slots=True)
 class AwsKmsAddress:
-    """A key of AWS KMS by its ARN; `endpoint` only where it is not the region's own."""
+    """A key of AWS KMS by its ARN; `endpoint` only where it is not the region's own.
+
+    With `networks` nothing is said to an address outside of them, whatever the endpoint's name leads to (NET-2).
+    """
 
     arn: str
     region: str
     endpoint: str | None = None
+    networks: tuple[Network, ...] = ()
 
     def __str__(self) -> str:
         return f"awskms:{self.arn}"

@@ -2,11 +2,16 @@
 
 Refuses to know where wraps are stored, and aliases, which can be pointed elsewhere. Invariants: where the root key
 belongs is the encryption context, so that AWS itself refuses a wrap that was moved; a disabled key, or a service that
-does not answer within seconds, opens nothing. Credentials come from where AWS's tools look for them.
+does not answer within seconds, opens nothing; calls go to the region's endpoint or the one that is named, whatever
+AWS's own settings say, and to allowed networks. Credentials come from where AWS's tools look for them.
 """
 
+import socket
 from datetime import datetime
+from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -103,13 +108,31 @@ def _client(address: AwsKmsAddress) -> Any:
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_ANSWER_SECONDS,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+        ignore_configured_endpoint_urls=True,
+        # Through a proxy it would be the proxy's address that counts.
+        **({"proxies": {}} if address.networks else {}),
     )
     try:
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "kms", region_name=address.region, endpoint_url=address.endpoint, config=config
         )
     except BotoCoreError as error:
         raise SealUnreachable(f"AWS KMS cannot be used ({type(error).__name__}): {address}") from None
+    if address.networks:
+        client.meta.events.register("before-send.kms", partial(_stay_within, address))
+    return client
+
+
+def _stay_within(address: AwsKmsAddress, request: Any, **_: object) -> None:
+    """Refuse a call to a host with an address outside of the networks; that it is the right host, TLS sees to."""
+    target = urlsplit(request.url)
+    try:
+        found = socket.getaddrinfo(target.hostname, target.port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise SealUnreachable(f"the name of AWS KMS leads nowhere: {address}") from None
+    places = [ip_address(place[0]) for *_, place in found]
+    if not all(any(place in network for network in address.networks) for place in places):
+        raise SealRefused(f"AWS KMS is outside of the networks that it may be in: {address}")
 
 
 def _bound_to(context: Context) -> dict[str, str]:

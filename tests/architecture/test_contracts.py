@@ -16,6 +16,7 @@ PLANTED = {
     "cycles": ("vault/ids.py", "import vault.cards"),
     "keys-alone": ("keys/sealed.py", "import pydantic"),
     "seal-libraries": ("keys/seals/local.py", "import boto3"),
+    "spans": ("vault/trace.py", "import opentelemetry.trace"),
     "sandbox-apart": ("ops/sandbox/config.py", "import vault.card"),
     "gateway-stateless": ("vault/gateway/client.py", "import vault.db"),
     "sqlalchemy": ("vault/cards.py", "import sqlalchemy"),

@@ -103,6 +103,16 @@ def test_settings_and_commands_exist(folder: str) -> None:
     assert {command[0] for command in commands if command} - {"postgres"} <= set(main.commands)
 
 
+@pytest.mark.parametrize("other", ["gateway", "kms"])
+def test_code_and_network_let_the_vault_out_to_the_same_addresses(other: str) -> None:
+    """NET-2."""
+    [policy] = [each["spec"] for each in manifests("NetworkPolicy") if each["metadata"]["name"] == other]
+    [rule] = policy["egress"]
+    settings = manifests("ConfigMap")[0]["data"]
+    assert ",".join(each["ipBlock"]["cidr"] for each in rule["to"]) == settings[f"CARDVAULT_{other.upper()}_NETWORKS"]
+    assert [port["port"] for port in rule["ports"]] == [443]
+
+
 def test_servers_have_not_the_login_of_workers() -> None:
     """The sequencer's rights on the audit log are the workers' alone."""
     deployments = {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in manifests("Deployment")}

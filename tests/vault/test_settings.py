@@ -1,10 +1,11 @@
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from keys.seals.address import LocalAddress
+from keys.seals.address import AwsKmsAddress, LocalAddress
 from tests.vault.web import CANARY, settings
 from vault.card_policy import CardPolicy
 from vault.settings import Environment, LogFormat, SettingsInvalid, load_settings
@@ -55,6 +56,7 @@ def complaint(**changes: str) -> str:
         ("audit_stream", "syslog://hunter2:514"),
         ("audit_stream", "syslog+tls://siem.example/hunter2"),
         ("audit_stream", "syslog+tcp://hunter2.example:514"),
+        ("kms_networks", "hunter2"),
         ("otlp_url", "hunter2"),
         ("otlp_url", "http://hunter2.example:4318"),
         ("otlp_url", "https://collector.example/hunter2"),
@@ -283,6 +285,15 @@ def test_a_keystore_may_have_a_passphrase_of_its_own() -> None:
         Path("/run/secrets/passphrase"),
     ]
     assert str(load_settings(BASE).seal_at("local:/var/c")) == "local:/var/c"
+
+
+def test_every_service_of_keys_is_held_to_its_networks() -> None:
+    """NET-2."""
+    kms = "awskms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    found = load_settings({**BASE, "CARDVAULT_SEAL": kms, "CARDVAULT_KMS_NETWORKS": "198.51.100.16/28"})
+    for seal in (*found.seals, found.seal_at(kms)):
+        assert isinstance(seal, AwsKmsAddress)
+        assert seal.networks == (ip_network("198.51.100.16/28"),)
 
 
 def without_database_url() -> dict[str, str]:

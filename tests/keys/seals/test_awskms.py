@@ -1,6 +1,8 @@
 """The AWS KMS seal against a double of the service over HTTP."""
 
 import threading
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import cast
 
 import pytest
@@ -75,6 +77,47 @@ def test_a_service_that_hangs_is_given_up(kms: Kms, arn: str, root: RootKey, mon
             load(kms, arn).wrap_root(root, ENVIRONMENT)
     finally:
         kms.hang.set()
+
+
+def within(kms: Kms, arn: str, *networks: str, endpoint: str | None = None) -> AwsKmsSeal:
+    known = cast("AwsKmsAddress", address(kms.uri(arn)))
+    allowed = tuple(ip_network(each) for each in networks)
+    return awskms.load(replace(known, networks=allowed, endpoint=endpoint or known.endpoint))
+
+
+def test_a_service_within_its_networks_is_called(
+    kms: Kms, arn: str, root: RootKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NET-2; a proxy of the environment would be asked in the service's place."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    seal = within(kms, arn, "203.0.113.0/24", "127.0.0.0/8")
+    assert opened(seal, seal.wrap_root(root, ENVIRONMENT), root) is not None
+
+
+def test_a_service_outside_of_its_networks_is_told_nothing(kms: Kms, arn: str, root: RootKey) -> None:
+    """NET-2."""
+    with pytest.raises(SealRefused, match="outside of the networks"):
+        within(kms, arn, "203.0.113.0/24").wrap_root(root, ENVIRONMENT)
+    assert kms.calls == []
+
+
+def test_a_service_whose_name_leads_nowhere_is_out_of_reach(kms: Kms, arn: str, root: RootKey) -> None:
+    seal = within(kms, arn, "203.0.113.0/24", endpoint="https://kms.invalid")
+    with pytest.raises(SealUnreachable, match="leads nowhere"):
+        seal.wrap_root(root, ENVIRONMENT)
+
+
+def test_no_setting_of_the_service_leads_elsewhere(
+    kms: Kms, arn: str, root: RootKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NET-2: keys go where the address says, whatever the environment says."""
+    monkeypatch.setattr(awskms, "_ATTEMPTS", 1)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS"):
+        monkeypatch.setenv(name, kms.endpoint)
+    seal = awskms.load(AwsKmsAddress(arn, "nowhere-1", networks=(ip_network("203.0.113.0/24"),)))
+    with pytest.raises(SealUnreachable, match="leads nowhere"):
+        seal.wrap_root(root, ENVIRONMENT)
+    assert kms.calls == []
 
 
 def test_without_credentials_there_is_no_seal(
