@@ -91,7 +91,7 @@ def test_a_service_within_its_networks_is_called(
     """NET-2; a proxy of the environment would be asked in the service's place."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     seal = within(kms, arn, "203.0.113.0/24", "127.0.0.0/8")
-    assert opened(seal, seal.wrap_root(root, ENVIRONMENT), root) is not None
+    assert opened(seal, seal.wrap_root(root, ENVIRONMENT), root) == root
 
 
 def test_a_service_outside_of_its_networks_is_told_nothing(kms: Kms, arn: str, root: RootKey) -> None:
