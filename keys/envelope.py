@@ -6,6 +6,7 @@ that was moved does not open; parsing is strict and a version is never guessed; 
 `Cipher._seal_with` is the private seam through which golden vectors fix the nonce; nothing else may call it.
 """
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -34,7 +35,8 @@ Secret: TypeAlias = bytes | Sealed[bytes] | Sealed[str]
 class Context:
     """Where a sealed value belongs: bound to the envelope, stored nowhere in it (CRY-4).
 
-    `merchant_id` is empty for what belongs to the installation itself; every other part is named.
+    `merchant_id` is empty for what belongs to the installation itself; every other part is named. `octets` are the
+    five parts, each behind its length; ValueError for a part that is too long for one.
     """
 
     environment: str
@@ -42,22 +44,13 @@ class Context:
     table: str
     row_id: str
     field: str
+    octets: bytes = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (self.environment and self.table and self.row_id and self.field):
             raise ValueError("only the merchant of a context may be empty")
-
-    def octets(self) -> bytes:
-        """Return the five parts, each behind its length; ValueError for a part that no length can state."""
-        return b"".join(
-            [
-                _prefixed(self.environment.encode()),
-                _prefixed(self.merchant_id.encode()),
-                _prefixed(self.table.encode()),
-                _prefixed(self.row_id.encode()),
-                _prefixed(self.field.encode()),
-            ]
-        )
+        parts = (self.environment, self.merchant_id, self.table, self.row_id, self.field)
+        object.__setattr__(self, "octets", b"".join([_prefixed(part.encode()) for part in parts]))
 
 
 class Aead(Protocol):
@@ -93,12 +86,23 @@ class Cipher:
             raise CannotOpen
         nonce, sealed = envelope[_NONCE_START:HEADER_BYTES], envelope[HEADER_BYTES:]
         try:
-            return Plaintext(self._aead.decrypt(nonce, sealed, self._aad_head + context.octets()))
+            return Plaintext(self._aead.decrypt(nonce, sealed, self._aad_head + context.octets))
         except InvalidTag:
             raise CannotOpen from None
 
+    def reseal(self, envelope: bytes, older: "Cipher", context: Context) -> bytes:
+        """Return what another key sealed as an envelope of this one, which was opened again and compared (KEY-7).
+
+        CannotOpen for whatever is wrong with either.
+        """
+        opened = older.open(envelope, context)
+        sealed = self.seal(opened, context)
+        if self.open(sealed, context) != opened:
+            raise CannotOpen
+        return sealed
+
     def _seal_with(self, nonce: bytes, plaintext: Secret, context: Context) -> bytes:
-        sealed = self._aead.encrypt(nonce, _octets(plaintext), self._aad_head + context.octets())
+        sealed = self._aead.encrypt(nonce, _octets(plaintext), self._aad_head + context.octets)
         # Checked on the ciphertext, so that no frame of the traceback holds the plaintext.
         if len(sealed) > MAX_PLAINTEXT_BYTES + TAG_BYTES:
             raise PlaintextTooLarge

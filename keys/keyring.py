@@ -8,7 +8,7 @@ keys in memory is bounded. One keyring serves one event loop; a forked child sta
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from keys.datakeys import (
@@ -25,6 +25,7 @@ from keys.datakeys import (
 from keys.envelope import Cipher, Context, Secret, key_id_of
 from keys.errors import CannotOpen, KeyExhausted, KeyUnavailable, KeyUnknown
 from keys.fingerprint import Fingerprint, Fingerprinter, Label
+from keys.location import Envelope, Location
 from keys.lru import Lru
 from keys.rootkey import RootKey
 from keys.sealed import Plaintext, Sealed
@@ -50,27 +51,10 @@ Reopen: TypeAlias = Callable[[], Awaitable[Mapping[bytes, RootKey]]]
 DEFAULT_BLOCK: Final = 4096
 DEFAULT_LIMIT: Final = 2**31
 DEFAULT_CACHE_SIZE: Final = 2048
+_SEALING: Final = frozenset({Purpose.CARD, Purpose.CREDENTIAL})
 _KEPT: Final = frozenset({Purpose.FINGERPRINT, Purpose.AUDIT})
 _STRIPES: Final = 64
 _SUCCESSIONS: Final = 8  # others may use a successor up as well before its turn comes
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a sealed value is stored; the keyring adds the environment."""
-
-    merchant_id: str
-    table: str
-    row_id: str
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A sealed value and the id of its key, for the statement that checks that the key is still active."""
-
-    key_id: bytes
-    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +127,7 @@ class Keyring:
         A key that may not be used again is replaced first (CRY-2). KeyUnavailable without an active key, KeyExhausted
         when its successors are used up faster than they come, PlaintextTooLarge.
         """
-        if purpose not in {Purpose.CARD, Purpose.CREDENTIAL}:
-            raise ValueError("a key of this purpose does not seal")
-        key = await self.active(location.merchant_id, purpose)
-        if not key.usage.take():
-            key = await self._reserve(key)
+        key = await self._used(purpose, location.merchant_id)
         return Envelope(key.key_id, _cipher(key).seal(plaintext, self._context(location)))
 
     async def open(self, data: bytes, location: Location) -> Plaintext:
@@ -156,11 +136,22 @@ class Keyring:
         CannotOpen for whatever is wrong with envelope or location, KeyUnknown for an id without a row,
         KeyUnavailable for a destroyed key or one whose root key is not loaded.
         """
-        key_id = key_id_of(data)
-        key = self._keys.get(key_id) or await self._find_key(key_id)
-        if key.merchant_id != location.merchant_id:
-            raise CannotOpen
-        return _cipher(key).open(data, self._context(location))
+        return _cipher(await self._key_of(data, location)).open(data, self._context(location))
+
+    async def reseal(self, purpose: Purpose, values: Sequence[tuple[bytes, Location]]) -> list[Envelope | None]:
+        """Seal one merchant's envelopes again under its active key, each opened again and compared (KEY-7).
+
+        None for what does not open where it is, or names no key; raises what `seal` does, and KeyUnavailable as `open`.
+        """
+        found = list[Envelope | None]()
+        for data, location in values:
+            key = await self._used(purpose, location.merchant_id)
+            try:
+                older = await self._key_of(data, location)
+                found.append(Envelope(key.key_id, _cipher(key).reseal(data, _cipher(older), self._context(location))))
+            except (CannotOpen, KeyUnknown):
+                found.append(None)
+        return found
 
     async def fingerprints(self, merchant_id: str, value: Sealed[str]) -> list[Fingerprint]:
         """Return the value's digests under every live version of the merchant's key, the active one first."""
@@ -197,6 +188,20 @@ class Keyring:
     def prospective(self, new: NewKey) -> Signer:
         """Return a key that was generated to sign, before it is inserted."""
         return _signer(load_data_key(self._roots[new.root_key_id], new.row(), self._environment))
+
+    async def _key_of(self, data: bytes, location: Location) -> DataKey:
+        key_id = key_id_of(data)
+        key = self._keys.get(key_id) or await self._find_key(key_id)
+        if key.merchant_id != location.merchant_id:
+            raise CannotOpen
+        return key
+
+    async def _used(self, purpose: Purpose, merchant_id: str) -> DataKey:
+        """Give the key to seal with, one use of it counted."""
+        if purpose not in _SEALING:
+            raise ValueError("a key of this purpose does not seal")
+        key = await self.active(merchant_id, purpose)
+        return key if key.usage.take() else await self._reserve(key)
 
     async def _fingerprint_ring(self, merchant_id: str) -> _Ring:
         pair = (merchant_id, Purpose.FINGERPRINT)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from keys.errors import CannotOpen, KeyUnknown
-from keys.keyring import Keyring
+from keys.keyring import Keyring, Label
 from vault.audit.events import Detail, Event, EventType, Origin, Outcome
 from vault.custody import INSTALLATION
 from vault.db import Database, Session, Transaction
@@ -27,7 +27,11 @@ from vault.store import alarms, audit, reencryption
 from vault.store.reencryption import Batch, Fresh, Job, Old, Part
 
 _log = get_logger(__name__)
+DEFAULT_RATE: Final = 2000
+UNLIMITED: Final = 0
 _BATCH: Final = 500
+_BATCHES: Final = 8
+_BREATH: Final = 50
 _POLL: Final = 0.02
 _PATIENCE: Final = 10.0
 
@@ -82,7 +86,10 @@ class Reencryption:
         self._origin = origin
 
     async def start(self, *, rate: int | None = None) -> Job:
-        """Start a job, or change the pace of the one that is not over; what there is to do, workers count."""
+        """Start a job, or change the pace of the one that is not over; what there is to do, workers count.
+
+        `rate` in rows a second: None is the default, or as it is; `UNLIMITED` as fast as they can.
+        """
         async with self._database.transaction() as transaction:
             return await begin(transaction, self._origin, rate=rate)
 
@@ -120,7 +127,7 @@ class Reencryption:
             job = await reencryption.newest(transaction)
             if job is None or job.state != "running":
                 return False
-            batch = await reencryption.claim(transaction, job, min(_BATCH, job.rate or _BATCH))
+            batch = await reencryption.claim(transaction, job, _at_once(job))
         if batch is None:
             return await self._conclude(job)
         if batch.rows:
@@ -139,9 +146,23 @@ class Reencryption:
                 alarm(_log, code, object_id=job_id)
 
     async def _do(self, job: Job, batch: Batch) -> None:
-        """Renew what was claimed; what cannot be written, since a key was retired meanwhile, the next pass finds."""
-        started, part = time.monotonic(), batch.part
-        fresh, damaged = await self._renewed(part.place, batch.rows)
+        """Renew what was claimed, a portion while the one before is being written."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            for start in range(0, len(batch.rows), _BATCH):
+                started = time.monotonic()
+                fresh, damaged = await self._renewed(batch.part.place, batch.rows[start : start + _BATCH])
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(job, batch.part, fresh, damaged, started))
+        finally:
+            if writing is not None:
+                await writing
+
+    async def _write(
+        self, job: Job, part: Part, fresh: Sequence[Fresh], damaged: Sequence[Old], started: float
+    ) -> None:
+        """Put what was renewed in its place; what cannot be, since a key was retired meanwhile, the next pass finds."""
         async with self._database.transaction() as transaction:
             done = await reencryption.put(transaction, part, fresh)
             await reencryption.count_done(transaction, job, part, done=done or 0, damaged=len(damaged))
@@ -159,29 +180,37 @@ class Reencryption:
             object_id=job.id,
             feature=part.place.name,
             count=done or 0,
-            size=len(batch.rows),
+            size=len(fresh) + len(damaged),
             seconds=round(time.monotonic() - started, 3),
         )
 
     async def _renewed(self, place: Place, rows: Sequence[Old]) -> tuple[list[Fresh], list[Old]]:
+        """Make values anew; those that do not open, or would not open again, are damaged."""
         fresh, damaged = list[Fresh](), list[Old]()
-        for old in rows:
-            try:
-                fresh.append(await self._fresh(place, old))
-            except (CannotOpen, KeyUnknown):
-                damaged.append(old)
+        for start in range(0, len(rows), _BREATH):
+            some = rows[start : start + _BREATH]
+            for old, made in zip(some, await self._made(place, some), strict=True):
+                if made is None:
+                    damaged.append(old)
+                else:
+                    fresh.append(Fresh(old, *made))
+            await asyncio.sleep(0)  # what is being written goes on
         return fresh, damaged
 
-    async def _fresh(self, place: Place, old: Old) -> Fresh:
-        """Make a value anew; raises `CannotOpen` also for an envelope that does not open to what was sealed."""
-        opened = await self._keyring.open(old.envelope, old.home)
+    async def _made(self, place: Place, rows: Sequence[Old]) -> list[tuple[bytes, bytes] | None]:
+        """Give new values, each with its key."""
         if place.label is not None:
-            made = await self._keyring.digest(old.home.merchant_id, place.label, opened.reveal())
-            return Fresh(old, made.value, made.key_id)
-        sealed = await self._keyring.seal(place.purpose, opened, old.home)
-        if await self._keyring.open(sealed.data, old.home) != opened:
-            raise CannotOpen
-        return Fresh(old, sealed.data, sealed.key_id)
+            return [await self._hashed(place.label, old) for old in rows]
+        sealed = await self._keyring.reseal(place.purpose, [(old.envelope, old.home) for old in rows])
+        return [(each.data, each.key_id) if each else None for each in sealed]
+
+    async def _hashed(self, label: Label, old: Old) -> tuple[bytes, bytes] | None:
+        try:
+            opened = await self._keyring.open(old.envelope, old.home)
+        except (CannotOpen, KeyUnknown):
+            return None
+        made = await self._keyring.digest(old.home.merchant_id, label, opened.reveal())
+        return made.value, made.key_id
 
     def _batch_event(self, job: Job, part: Part, fresh: Sequence[Fresh], done: int) -> Event:
         details: dict[str, Detail] = {
@@ -241,7 +270,7 @@ async def begin(
     """Make a job, or take the one that is not over; a deadline also sets one going that is paused."""
     job = await reencryption.lock_open(transaction)
     if job is None:
-        job = await reencryption.create(transaction)
+        job = await reencryption.create(transaction, rate=DEFAULT_RATE)
         await audit.append(transaction, Event(EventType.REENCRYPTION_STARTED, origin, INSTALLATION, (job.id,)))
     job = await reencryption.set_bounds(transaction, job, rate=rate, deadline=deadline)
     if deadline is not None and job.state == "paused":
@@ -252,6 +281,11 @@ async def begin(
 
 async def _left(session: Session) -> list[Part]:
     return [part for place in PLACES for part in await reencryption.left(session, place)]
+
+
+def _at_once(job: Job) -> int:
+    """Give how many rows a worker claims: with a limited pace a tenth of a second's, so that pauses are short."""
+    return _BATCH * _BATCHES if job.rate is None else max(1, min(_BATCH, job.rate // 10))
 
 
 def _place_of(part: Part) -> tuple[str, str, bytes]:

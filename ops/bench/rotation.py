@@ -32,7 +32,7 @@ from vault.db import Database
 from vault.key_life import DATA, KeyLife
 from vault.key_uses import Place
 from vault.logs import configure
-from vault.reencryption import Progress, Reencryption
+from vault.reencryption import UNLIMITED, Progress, Reencryption
 from vault.roles import APP
 from vault.settings import LogFormat, Settings
 from vault.store import key_inventory, key_life
@@ -180,11 +180,11 @@ async def _with_keys(settings: Settings, work: Callable[[Database, Keyring], Awa
         return await work(database, await custody.open_keyring(settings, database))
 
 
-async def _begun(database: Database, keyring: Keyring) -> Reencryption:
-    """Retire the keys, and begin the job that moves what they hold."""
+async def _begun(database: Database, keyring: Keyring, rate: int | None = None) -> Reencryption:
+    """Retire the keys, and begin the job that moves what they hold, at the default pace unless another is given."""
     await KeyLife(database, keyring, operator_origin()).rotate(DATA, None)
     job = Reencryption(database, keyring, operator_origin())
-    await job.start()
+    await job.start(rate=rate)
     return job
 
 
@@ -227,7 +227,7 @@ def _filled(site: Site, name: str, cards: int) -> Settings:
 
 async def _timed(kind: type[Reencryption], settings: Settings) -> float:
     """Give the seconds that one worker needs for a whole job."""
-    await _with_keys(settings, _begun)
+    await _with_keys(settings, lambda database, keyring: _begun(database, keyring, UNLIMITED))
     servers = Database(settings.database_url.get_secret_value(), role=APP, pool_size=2)
     try:
         worker = kind(servers, await custody.open_keyring(settings, servers), operator_origin())

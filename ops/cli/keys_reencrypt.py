@@ -20,7 +20,12 @@ _STOPPED = 1
 @click.group(invoke_without_command=True)
 @click.option("--detach", is_flag=True, help="Leave the work to the workers and return at once.")
 @click.option("--follow", is_flag=True, help="Only watch the job that the workers are doing.")
-@click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Move at most N rows a second in all.")
+@click.option(
+    "--rate",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Move at most N rows a second in all, 2000 at first; 0: no limit.",
+)
 @json_option
 @click.pass_context
 def reencrypt(context: click.Context, *, detach: bool, follow: bool, rate: int | None, as_json: bool) -> None:

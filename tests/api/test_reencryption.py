@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from keys.keyring import Envelope, Location, Purpose
+from keys.envelope import Cipher, Context
+from keys.keyring import Purpose
 from tests.api.operators import Operators, operators_of
 from tests.api.receiver import endpoint
 from tests.api.shop import BUYER, Sql, card, paid, paid_on_file, payment, store, stored
@@ -16,10 +17,10 @@ from tests.installation import OPERATOR_ORIGIN, Installation
 from vault import custody
 from vault.audit.events import ActorKind, Origin
 from vault.db import Database
-from vault.errors import Conflict
+from vault.errors import Conflict, DatabaseUnavailable
 from vault.key_life import DATA, FINGERPRINT
 from vault.key_uses import PLACES
-from vault.reencryption import Progress, Reencryption
+from vault.reencryption import DEFAULT_RATE, UNLIMITED, Progress, Reencryption
 from vault.roles import APP
 from vault.store import reencryption
 
@@ -136,11 +137,11 @@ async def test_starting_again_changes_the_pace_of_the_job_that_is_not_over(
 ) -> None:
     await _retired(vault, operators)
     first = await _job(operators).progress()
-    await _job(operators).start(rate=7)
-    again = await _job(operators).progress()
     assert first is not None
-    assert again is not None
-    assert (first.job.id, first.job.rate, again.job.id, again.job.rate) == (again.job.id, None, again.job.id, 7)
+    assert first.job.rate == DEFAULT_RATE
+    for given, then in ((7, 7), (None, 7), (UNLIMITED, None)):
+        again = await _job(operators).start(rate=given)
+        assert (again.id, again.rate) == (first.job.id, then)
     assert len(await sql.events("reencryption.started")) == 1
 
 
@@ -165,17 +166,18 @@ async def test_all_workers_share_one_pace(
 async def test_a_damaged_value_stays_and_blocks_the_end_until_it_is_mended(
     vault: Installation, operators: Operators, worker: Reencryption, sql: Sql
 ) -> None:
-    """T-1."""
+    """T-1; of that card a new fingerprint cannot be made either."""
     card_id = await _retired(vault, operators)
     await stored(vault, store(SECOND_VISA_CANARY))
+    await operators.life.rotate(FINGERPRINT, vault.tenants[0].merchant_id)
     envelope = await sql.value("select envelope from vault.card_secret where card_id = $1", card_id)
     damage = "update vault.card_secret set envelope = $1 where card_id = $2"
     await sql.change(damage, envelope[:-1] + bytes([envelope[-1] ^ 1]), card_id)
     progress = await finish(worker)
-    assert (progress.job.state, progress.damaged) == ("blocked", 1)
+    assert (progress.job.state, progress.damaged) == ("blocked", 2)
     assert await sql.alarms() == {"integrity_failure"}
     [ended] = await sql.events("reencryption.ended")
-    assert (ended["outcome"], ended["details"]) == ("failure", {"rows": 1})
+    assert (ended["outcome"], ended["details"]) == ("failure", {"rows": 2})
     await sql.change(damage, envelope, card_id)
     await _job(operators).start()
     assert (await finish(worker)).job.state == "done"
@@ -188,14 +190,48 @@ async def test_a_value_that_does_not_open_again_is_not_written(
     """KEY-7: decrypt and compare."""
     card_id = await _retired(vault, operators)
     envelope = await sql.value("select envelope from vault.card_secret where card_id = $1", card_id)
-    seal = worker._keyring.seal
+    seal = Cipher.seal
 
-    async def elsewise(purpose: Purpose, _plaintext: object, location: Location) -> Envelope:
-        return await seal(purpose, b"something else", location)
+    def elsewise(self: Cipher, _plaintext: object, context: Context) -> bytes:
+        return seal(self, b"something else", context)
 
-    monkeypatch.setattr(worker._keyring, "seal", elsewise)
+    monkeypatch.setattr(Cipher, "seal", elsewise)
     assert (await finish(worker)).job.state == "blocked"
     assert await sql.value("select envelope from vault.card_secret where card_id = $1", card_id) == envelope
+
+
+async def test_what_a_worker_claimed_and_failed_to_renew_is_found_again(
+    vault: Installation, operators: Operators, worker: Reencryption, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first portion, and while another is being written, which is finished."""
+    await stored(vault, store(SECOND_VISA_CANARY))
+    await _retired(vault, operators)
+    await _job(operators).start(rate=UNLIMITED)
+    monkeypatch.setattr("vault.reencryption._BATCH", 1)
+    assert await worker.step()  # counts what there is
+    reseal, calls = worker._keyring.reseal, [0]
+    for portions, left in ((0, 2), (1, 1)):
+
+        async def failing(*arguments: Any, most: int = portions) -> Any:
+            calls[0] += 1
+            if calls[0] > most:
+                raise DatabaseUnavailable
+            return await reseal(*arguments)
+
+        calls[0] = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(worker._keyring, "reseal", failing)
+            with pytest.raises(DatabaseUnavailable):
+                await _until_it_fails(worker)
+        assert (await under_retired_keys(sql)).get("card_secret.envelope") == left
+        await sql.change("update vault.reencryption_part set open = true, position = '{}'")
+    assert (await finish(worker)).job.state == "done"
+    assert await under_retired_keys(sql) == {}
+
+
+async def _until_it_fails(worker: Reencryption) -> None:
+    while await worker.step():
+        pass
 
 
 async def test_a_key_that_is_retired_in_the_middle_of_a_batch_gets_nothing_more(

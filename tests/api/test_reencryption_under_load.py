@@ -15,7 +15,7 @@ from tests.installation import OPERATOR_ORIGIN, Installation
 from vault import custody
 from vault.db import Database
 from vault.key_life import DATA
-from vault.reencryption import Reencryption
+from vault.reencryption import UNLIMITED, Reencryption
 from vault.roles import APP
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ async def test_nothing_is_lost_whoever_dies(vault: Installation, sql: Sql, monke
     await _fill(vault, sql)
     async with operators_of(vault) as operators:
         await operators.life.rotate(DATA, vault.tenants[0].merchant_id)
-        await Reencryption(operators.database, operators.keyring, OPERATOR_ORIGIN).start()
+        await Reencryption(operators.database, operators.keyring, OPERATOR_ORIGIN).start(rate=UNLIMITED)
 
     async def shop() -> None:
         for number in range(0, CARDS, CARDS // 20):

@@ -46,7 +46,7 @@ REVEALS = {
     "vault/gateway/vaulting_messages.py:token_body",
     "vault/gateway/vaulting_messages.py:vault_body",
     "vault/payments/sessions.py:PaymentSessions._opened",
-    "vault/reencryption.py:Reencryption._fresh",
+    "vault/reencryption.py:Reencryption._hashed",
     "vault/tokens.py:GatewayTokens._opened",
     "vault/tokens.py:GatewayTokens._used",
     "vault/vaultings/asking.py:Vaultings._opened",

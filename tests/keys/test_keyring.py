@@ -513,3 +513,22 @@ async def test_a_value_of_one_merchant_under_the_key_of_another_does_not_open(
     context = Context(ENVIRONMENT, place.merchant_id, place.table, place.row_id, place.field)
     with pytest.raises(CannotOpen):
         await keyring.open(Cipher(foreign, material).seal(b"value", context), place)
+
+
+async def test_values_are_sealed_again_under_the_active_key_each_at_its_place(
+    keyring: Keyring, rows: MemoryRows, place: Location
+) -> None:
+    """KEY-7: what does not open, wherever it comes from, is left out; uses are counted."""
+    old = rows.add()
+    elsewhere = replace(place, row_id="elsewhere")
+    sealed = [await keyring.seal(Purpose.CARD, VALUE, each) for each in (place, elsewhere)]
+    rows.replace(old)
+    keyring.forget(MERCHANT, Purpose.CARD)
+    values = [(sealed[0].data, place), (sealed[0].data, elsewhere), (b"", place), (b"\x01" + bytes(99), place)]
+    again, *damaged, last = await keyring.reseal(Purpose.CARD, [*values, (sealed[1].data, elsewhere)])
+    assert damaged == [None, None, None]
+    for made, where in ((again, place), (last, elsewhere)):
+        assert made is not None
+        assert made.key_id == key_id_of(made.data) != old
+        assert (await keyring.open(made.data, where)).reveal().decode() == VALUE.reveal()
+    assert rows.calls["reserve"] == 2

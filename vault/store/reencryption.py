@@ -101,10 +101,10 @@ async def lock_open(transaction: Transaction, *, wait: bool = True) -> Job | Non
     return Job(*row) if row else None
 
 
-async def create(transaction: Transaction) -> Job:
+async def create(transaction: Transaction, *, rate: int) -> Job:
     """Make a job; the unique index refuses a second one that is not over."""
-    statement = f"insert into vault.reencryption (id) values ($1) returning {_JOB}"
-    row = await transaction.row(statement, new_id(Prefix.REENCRYPTION))
+    statement = f"insert into vault.reencryption (id, rate) values ($1, $2) returning {_JOB}"
+    row = await transaction.row(statement, new_id(Prefix.REENCRYPTION), rate)
     assert row is not None  # noqa: S101 - an insert gives its row or fails
     return Job(*row)
 
@@ -121,10 +121,10 @@ async def set_state(transaction: Transaction, job: Job, state: str) -> None:
 
 
 async def set_bounds(transaction: Transaction, job: Job, *, rate: int | None, deadline: datetime | None) -> Job:
-    """Limit a job's pace (None: as it is), and bring its deadline forward, never back; gives the job."""
+    """Limit a job's pace (None: as it is, 0: not at all), and bring its deadline forward, never back; gives the job."""
     row = await transaction.row(
-        "update vault.reencryption set rate = coalesce($2, rate), deadline = least(deadline, $3) where id = $1 "
-        f"returning {_JOB}",
+        "update vault.reencryption set rate = nullif(coalesce($2, rate), 0), deadline = least(deadline, $3) "
+        f"where id = $1 returning {_JOB}",
         job.id,
         rate,
         deadline,

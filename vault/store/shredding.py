@@ -34,6 +34,19 @@ from (
     from vault.root_opener o join vault.root_key r on r.id = o.root_key_id where r.version < $1 group by o.seal
 ) e left join vault.opener_end d on d.opener = e.seal order by e.first, e.seal
 """
+_COVER: Final = """
+with portion as (
+    select merchant_id, id, status from vault.card
+    where (merchant_id, id) > ($2, $3) order by merchant_id, id limit $4
+), covered as (
+    insert into vault.shredded_card (merchant_id, card_id, shredding_id)
+    select c.merchant_id, c.id, $1 from portion c where c.status = 'DELETED' and not exists (
+        select from vault.shredded_card e join vault.shredding s on s.id = e.shredding_id
+        where e.merchant_id = c.merchant_id and e.card_id = c.id and s.completed_at is not null
+    ) returning 1
+)
+select merchant_id, id, (select count(*) from covered) from portion order by merchant_id desc, id desc limit 1
+"""
 _SHARES: Final = """
 select s.number, s.custodian, s.destroyed_at, d.fate, d.updated_at
 from vault.custodian_share s left join vault.opener_end d on d.opener = $2 || '#' || s.number
@@ -96,7 +109,8 @@ async def insert(transaction: Transaction, shred: Shred) -> int:
     """Keep a new ceremony with the cards that are deleted; gives their number. The event is the caller's.
 
     A card that an earlier, complete ceremony covers is left out. The ceremony's time is taken after the look at cards:
-    whatever key a covered card was ever sealed under is older.
+    whatever key a covered card was ever sealed under is older. All cards are looked at, in portions: however many are
+    deleted, no statement takes long.
     """
     await transaction.rows(
         "insert into vault.shredding (id, root_version, seals, threshold, custodians) values ($1, $2, $3, $4, $5)",
@@ -106,16 +120,12 @@ async def insert(transaction: Transaction, shred: Shred) -> int:
         shred.threshold,
         list(shred.custodians),
     )
-    count = await transaction.value(
-        "with covered as (insert into vault.shredded_card (merchant_id, card_id, shredding_id) "
-        "select c.merchant_id, c.id, $1 from vault.card c where c.status = 'DELETED' and not exists ("
-        "select from vault.shredded_card e join vault.shredding s on s.id = e.shredding_id "
-        "where e.merchant_id = c.merchant_id and e.card_id = c.id and s.completed_at is not null) "
-        "returning 1) select count(*) from covered",
-        shred.id,
-    )
+    count, merchant_id, card_id = 0, "", ""
+    while portion := await transaction.row(_COVER, shred.id, merchant_id, card_id, _PORTION):
+        merchant_id, card_id, covered = portion
+        count += covered
     await transaction.rows("update vault.shredding set created_at = clock_timestamp() where id = $1", shred.id)
-    return int(count)
+    return count
 
 
 async def newest(session: Session) -> Shred | None:

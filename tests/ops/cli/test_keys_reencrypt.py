@@ -65,7 +65,7 @@ def test_watching_takes_no_part(rotated: Desk, monkeypatch: pytest.MonkeyPatch) 
 
 def test_watching_and_starting_exclude_each_other(desk: Desk) -> None:
     assert desk.run("keys", "reencrypt", "--follow", "--rate", "5").exit_code == 2
-    assert desk.run("keys", "reencrypt", "--rate", "0").exit_code == 2
+    assert desk.run("keys", "reencrypt", "--rate", "-1").exit_code == 2
 
 
 def test_nothing_to_do_is_done(desk: Desk) -> None:
