@@ -2,18 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.gateway import SUCCESS, Puppet
+from tests.api.sequencers import opened_log
 from tests.api.shop import Sql, card_on_file, paid, paid_on_file, payment, store, stored
 from tests.canary import VISA_CANARY
 from tests.cluster import out_of_reach
 from tests.database import Cluster
 from tests.installation import Blueprint, Installation, installed
+from vault.db import Database
 from vault.exposition import _figures, may_ask
 from vault.ids import Prefix, new_id
+from vault.roles import APP
 from vault.store import workers
 from vault.store.standing import QUESTIONS, standing
 from vault.store.workers import Beat
@@ -86,6 +90,29 @@ async def test_a_log_that_was_never_signed_is_as_old_as_its_key(vault: Installat
     async with vault.services.database.session() as session:
         told = {figure.question.name: figure.values for figure in await standing(session)}
     assert told["cardvault_audit_checkpoint_age_seconds"][""] >= 3600
+
+
+async def test_an_anchor_or_a_stream_is_as_late_as_what_it_lacks(
+    blueprint: Blueprint, onboarded_url: str, sql: Sql, tmp_path: Path
+) -> None:
+    """AUD-6."""
+    async with opened_log(blueprint, onboarded_url, sql, tmp_path) as log:
+        await log.sequencer().once()
+    database = Database(onboarded_url, role=APP, pool_size=1)
+
+    async def lags(*sinks: tuple[str, str, int]) -> dict[str, float]:
+        for sink in sinks:
+            await sql.change("insert into vault.audit_sink (name, told, next_place) values ($1, $2, $3)", *sink)
+        async with database.session() as session:
+            told = {figure.question.name: figure.values for figure in await standing(session)}
+        return told["cardvault_audit_sink_lag_seconds"]
+
+    assert await lags() == {}
+    both = await lags(("told", "checkpoints", 1000), ("told", "events", 1000))
+    assert both == {"checkpoints": 0, "events": 0}
+    behind = await lags(("new", "checkpoints", 0), ("new", "events", 0))
+    assert 0 < behind["checkpoints"] < behind["events"]
+    await database.close()
 
 
 async def test_from_elsewhere_there_is_nothing(blueprint: Blueprint, onboarded_url: str) -> None:

@@ -21,3 +21,16 @@ create function vault.audit_standing(
     ) c on true
 $$
 """
+
+AUDIT_SINKS_STANDING: Final = """
+create function vault.audit_sinks_standing(out told text, out seconds float8)
+returns setof record language sql stable security definer set search_path = pg_catalog, vault, pg_temp as $$
+    select s.told, max(coalesce(greatest(extract(epoch from clock_timestamp() - case s.told
+        when 'events' then (select occurred_at from vault.audit_leaf l
+            where (l.epoch, l.place) >= (s.epoch, s.next_place) order by l.epoch, l.place limit 1)
+        else (select signed_at from vault.audit_checkpoint c
+            where (c.epoch, c.size) >= (s.epoch, s.next_place) order by c.epoch, c.size limit 1)
+    end), 0), 0))::float8
+    from vault.audit_sink s group by s.told
+$$
+"""

@@ -108,6 +108,12 @@ QUESTIONS: Final = (
         f"coalesce(checkpoint_seconds, (select {_age('min(created_at)')} from vault.data_key where purpose = 'audit'))",
     ),
     Question(
+        "cardvault_audit_sink_lag_seconds",
+        "For how long what the furthest behind anchor or stream lacks has been there to be told",
+        "told",
+        "select told, seconds from vault.audit_sinks_standing()",
+    ),
+    Question(
         "cardvault_reencryption_rows_left",
         "Rows that a running re-encryption has still to do",
         None,
