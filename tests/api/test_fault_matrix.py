@@ -6,19 +6,17 @@ those of a commit whose reply is lost in `tests/faults`.
 """
 
 import asyncio
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import asyncpg
 import pytest
 
 from keys.errors import SealFileMissing
-from tests.api.shop import Sql, card_on_file, payment, problem, store, stored, until
+from tests.api.shop import BUYER, Sql, card_on_file, paid_on_file, payment, problem, store, stored, until, waiting
+from tests.canary import MASTERCARD_CANARY, SECOND_VISA_CANARY, VISA_CANARY
 from tests.cluster import out_of_reach
 from tests.database import Cluster
 from tests.installation import Blueprint, Installation, installed
@@ -108,7 +106,7 @@ async def _cut_when_waiting(ground: Ground, requests: int) -> None:
 
 @asynccontextmanager
 async def deadlock_victim(ground: Ground) -> AsyncIterator[None]:
-    """The server says so itself: which of two it chooses in a real one is a matter of luck."""
+    """The server says so itself, in the middle of both requests; a real one is below."""
     execute = ground.sql.connection.execute
     await execute(
         "create function vault.choose() returns trigger language plpgsql as $$ begin "
@@ -122,50 +120,28 @@ async def deadlock_victim(ground: Ground) -> AsyncIterator[None]:
     await execute("drop function vault.choose() cascade")
 
 
-@contextmanager
-def file_system_of_a_megabyte(like: str) -> Iterator[Path]:
-    """Mount one, and give a folder in it that belongs to whom the database's files belong."""
-    place, owner = Path(mkdtemp(prefix="cardvault-full-")), Path(like).stat()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(place)], check=False)
-    if mounted.returncode != 0:
-        place.rmdir()
-        pytest.skip("a small file system cannot be mounted here (root may), so a full disk is not tested")
-    try:
-        folder = place / "files"
-        folder.mkdir(mode=0o700)
-        shutil.chown(folder, owner.st_uid, owner.st_gid)
-        place.chmod(0o755)
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-        place.rmdir()
-
-
-def _fill(file: Path) -> None:
-    with suppress(OSError), file.open("wb", buffering=0) as filling:
-        while filling.write(bytes(4096)):
-            pass
-
-
 @asynccontextmanager
 async def disk_full(ground: Ground) -> AsyncIterator[None]:
-    """The tables lie in a file system of one megabyte, and something else fills it."""
-    connection, tiny = ground.sql.connection, f"tiny_{ground.name}"
-    with file_system_of_a_megabyte(await ground.sql.value("show data_directory")) as folder:
-        await connection.execute(f"create tablespace {tiny} location '{folder}'")
-        await _move_tables(connection, tiny)
-        _fill(folder.parent / "filler")
-        yield
-        (folder.parent / "filler").unlink()
-        await _move_tables(connection, "pg_default")
-        await connection.execute(f"drop tablespace {tiny}")
+    """The queue of audit events, which every change is written to, lies on a device that is always full."""
+    queue = "vault.audit_pending"
+    await _empty(ground, queue)
+    file = Path(await ground.sql.value("show data_directory")) / await ground.sql.value(_FILE, queue)
+    file.unlink()
+    file.symlink_to("/dev/full")
+    await ground.cut()
+    yield
+    file.unlink()
+    file.touch()
+    await _empty(ground, queue)
 
 
-async def _move_tables(connection: "asyncpg.Connection[asyncpg.Record]", tablespace: str) -> None:
-    """Move the tables, and let no page take a sixth row, so that the next one needs another page."""
-    for table in _TABLES:
-        await connection.execute(f"alter table vault.{table} set tablespace {tablespace}")
-        await connection.execute(f"alter table vault.{table} set (fillfactor = 10)")
+_FILE = "select pg_relation_filepath($1::text::regclass)"
+
+
+async def _empty(ground: Ground, table: str) -> None:
+    """Give a table a new file, which is on disk and which no connection has open yet."""
+    await ground.sql.change(f"truncate {table}")
+    await ground.sql.connection.execute("checkpoint")
 
 
 FAULTS: list[tuple[Fault, bool]] = [
@@ -174,7 +150,7 @@ FAULTS: list[tuple[Fault, bool]] = [
     (exhausted, False),
     (failing_over, True),
     (deadlock_victim, True),
-    (disk_full, True),
+    (disk_full, False),
 ]
 
 
@@ -206,6 +182,43 @@ async def test_a_fault_of_the_database_is_told_and_leaves_nothing_half_done(
     for path, body in requests:
         assert (await vault.api.post(path, json=body)).status_code == 201
     assert len(await vault.ledger(to_pay["paymentRequestId"])) == 1
+
+
+async def test_the_victim_of_a_deadlock_has_done_nothing_and_may_come_again(
+    vault: Installation, sql: Sql, onboarded_url: str
+) -> None:
+    """T-16: two transactions lock cards in opposite order; the other one never looks, so the vault is the victim."""
+    for number in (VISA_CANARY, SECOND_VISA_CANARY, MASTERCARD_CANARY):
+        card = await stored(vault, store(number))
+    await paid_on_file(vault, card["cardId"])
+    first, second, third = [row["id"] for row in await sql.rows("select id from vault.card order by id")]
+    named = "select count(*) from vault.payment where buyer is not null"
+    locked = "select from vault.card where id = $1 for update"
+    gate, other = [await asyncpg.connect(onboarded_url, ssl=False) for _ in range(2)]
+    async with other.transaction():
+        await other.execute("set local deadlock_timeout = '1h'")
+        await other.execute(locked, third)
+        async with gate.transaction():
+            await gate.execute(locked, second)
+            erasing = asyncio.create_task(vault.api.delete(f"/v1/buyers/{BUYER}"))
+            await waiting(sql)
+            crossing = asyncio.create_task(other.execute(locked, first))
+            await waiting(sql, 2)
+        answer = await erasing
+        await crossing
+    assert problem(answer, 503, "database_unavailable")["retryable"] is True
+    assert answer.headers["Retry-After"]
+    assert await sql.value(named) == 1
+    assert await sql.value("select count(*) from vault.card where status = 'ACTIVE'") == 3
+
+    async def counted() -> bool:
+        return bool(await sql.value("select deadlocks from pg_stat_database where datname = current_database()"))
+
+    await until(counted)
+    for connection in (gate, other):
+        await connection.close()
+    assert (await vault.api.delete(f"/v1/buyers/{BUYER}")).status_code == 204
+    assert await sql.value(named) == 0
 
 
 async def _kept(url: str) -> list[int]:
