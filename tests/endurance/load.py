@@ -75,6 +75,7 @@ class Load:
         headers = {"Authorization": f"Bearer {self.api_key}"}
         async with httpx2.AsyncClient(headers=headers, timeout=_PATIENCE) as client:
             known: list[str] = []
+            await asyncio.sleep(number / self.rate)
             for turn in itertools.count():
                 if self._ended.is_set():
                     return

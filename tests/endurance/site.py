@@ -4,9 +4,10 @@ It refuses to know which database there is and what is done to it. Invariants: w
 a process that is started again finds everything at the same addresses.
 """
 
-import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,10 +19,10 @@ from urllib.parse import quote
 from ops.embedded_folder import temporary_place
 from ops.local_http import Call, call, is_up
 from ops.playground_folder import Folder, Record, remembered_ports
-from ops.playground_setup import RUNTIME_LOGIN, onboard, prepare_database
+from ops.playground_setup import RUNTIME_LOGIN
 from ops.process import Process
 from ops.sandbox.signing import keep_private_key, write_public_key
-from vault.settings import PREFIX, load_settings
+from vault.settings import PREFIX
 
 HOST = "127.0.0.1"
 DATABASE = "cardvault"
@@ -40,16 +41,26 @@ _PACE = {
     "RETRY_GUARD": "off",
     "LIMITS": "off",
 }
+_PREPARE = (
+    "import asyncio, os; from ops.playground_setup import prepare_database; "
+    "print(asyncio.run(prepare_database(os.environ['SUPERUSER'])))"
+)
+_ONBOARD = (
+    "import asyncio, os; from pathlib import Path; from ops.playground_folder import Folder; "
+    "from ops.playground_setup import onboard; from vault.settings import load_settings; "
+    "asyncio.run(onboard(load_settings(os.environ), Folder(Path(os.environ['ROOT'])), os.environ['GATEWAY_KEY']))"
+)
 
 
 @dataclass(slots=True)
 class Site:
-    """A running installation; `processes` by name, `urls` of those that take requests."""
+    """A running installation; `processes` by name, `urls` of those that take requests, `environ` of the vault's own."""
 
     folder: Folder
     superuser: str
     record: Record
     urls: dict[str, str]
+    environ: dict[str, str] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
 
     @property
@@ -60,6 +71,15 @@ class Site:
     def start(self, name: str) -> None:
         """Start a process again, at its old address."""
         self.processes[name].start()
+
+    def run_with(self, name: str, code: Path | None) -> None:
+        """Stop one of the vault's processes, if it runs, and start it with the code in a folder (None: with this)."""
+        if name in self.processes:
+            self.processes[name].stop()
+        command = ["worker"] if name == WORKER else ["serve", "--port", self.urls[name].rpartition(":")[2]]
+        _add(self, name, command, running(code, self.environ))
+        if name != WORKER:
+            await_that(lambda: self.is_ready(name))
 
     def pids(self) -> dict[str, int]:
         """Give the processes that run."""
@@ -80,33 +100,45 @@ def new_folder(stack: ExitStack, name: str) -> Folder:
     return folder
 
 
-def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str]) -> Site:
-    """Set the installation up and start it; `at` puts a login before the database's address."""
+def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str], code: Path | None = None) -> Site:
+    """Set the installation up and start it, with other code than this where a folder of it is given.
+
+    `at` puts a login before the database's address.
+    """
     ports = remembered_ports(folder.root / "vault-ports.json", (*SERVERS, GATEWAY))
     urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
     superuser = at("")
-    password = quote(asyncio.run(prepare_database(superuser)), safe="")
-    login = f"{RUNTIME_LOGIN}:{password}"
+    password = quote(_done(code, _PREPARE, {"SUPERUSER": superuser}).strip(), safe="")
     site = Site(folder, superuser, Record("", "", ""), urls)
     stack.callback(_stop, site)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     key_file = folder.sandbox / "gateway.pem"
     arguments = ["sandbox", "--port", str(ports[GATEWAY]), "--gateway-key-file", str(key_file)]
-    _add(site, GATEWAY, [*arguments, "--state-directory", str(folder.sandbox)], environ)
+    _add(site, GATEWAY, [*arguments, "--state-directory", str(folder.sandbox)], running(None, {}))
     await_that(lambda: is_up(urls[GATEWAY], "/_sandbox/health"))
-    variables = {f"{PREFIX}{name}": value for name, value in _settings(folder, urls, at(login)).items()}
+    settings = _settings(folder, urls, at(f"{RUNTIME_LOGIN}:{password}"))
+    site.environ = {f"{PREFIX}{name}": value for name, value in settings.items()}
     gateway_key = write_public_key(keep_private_key(key_file).public_key())
-    operators = load_settings(variables | {f"{PREFIX}ADMIN_DATABASE_URL": superuser})
-    site.record = asyncio.run(onboard(operators, folder, gateway_key))
+    operators = {f"{PREFIX}ADMIN_DATABASE_URL": superuser, "ROOT": str(folder.root), "GATEWAY_KEY": gateway_key}
+    _done(code, _ONBOARD, site.environ | operators)
+    site.record = Record.read(folder.record) or site.record
     public_key = write_public_key(keep_private_key(folder.merchant_key).public_key())
     merchant = {"clientId": site.record.gateway_client_id, "publicKey": public_key}
     call(urls[GATEWAY], Call("POST", "/_sandbox/clients", merchant))
-    for name in SERVERS:
-        _add(site, name, ["serve", "--port", str(ports[name])], environ | variables)
-    _add(site, WORKER, ["worker"], environ | variables)
-    for name in SERVERS:
-        await_that(lambda name=name: site.is_ready(name))  # type: ignore[misc]  # mypy does not infer the default
+    for name in (*SERVERS, WORKER):
+        site.run_with(name, code)
     return site
+
+
+def running(code: Path | None, variables: dict[str, str]) -> dict[str, str]:
+    """Give a process's environment: these variables, none of another vault's, and where its code is."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return environ | variables | ({"PYTHONPATH": str(code)} if code else {})
+
+
+def _done(code: Path | None, program: str, variables: dict[str, str]) -> str:
+    """Run a program with the site's code, and give what it prints."""
+    order = [sys.executable, "-P", "-c", program]
+    return subprocess.run(order, env=running(code, variables), stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def await_that(holds: Callable[[], bool], *, seconds: float = PATIENCE) -> None:

@@ -158,7 +158,7 @@ def main(minutes: float) -> int:
         options = ServerOptions(port=remembered_ports(folder.root / "ports.json", ("postgres",))["postgres"])
         postgres = stack.enter_context(EmbeddedPostgres(folder.postgres, logs=folder.logs, options=options))
         postgres.create_database(DATABASE)
-        site = open_site(stack, folder, lambda login: _at(postgres.url(DATABASE), login))
+        site = open_site(stack, folder, lambda login: at_login(postgres.url(DATABASE), login))
         soak = Soak(site, postgres)
         load = Load(site.servers, site.record.api_key, BUYERS, _half_of(_capacity(site)))
         say(f"{BUYERS} buyers, {load.rate:.0f} requests a second, {minutes:g} minutes:")
@@ -201,7 +201,7 @@ def _torment(soak: Soak, load: Load, minutes: float) -> None:
         turn += 1
 
 
-def _at(superuser_url: str, login: str) -> str:
+def at_login(superuser_url: str, login: str) -> str:
     """Put another login before the database's address."""
     return f"postgresql://{login}@{superuser_url.rpartition('@')[2]}" if login else superuser_url
 
