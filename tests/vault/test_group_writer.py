@@ -158,6 +158,18 @@ async def test_a_group_that_takes_long_is_not_waited_for(notes: Notes) -> None:
     assert await writer.write(3) == 9
 
 
+async def test_a_group_keeps_its_pace_behind_the_one_before_it(notes: Notes) -> None:
+    writer = GroupWriter(notes.database, notes.write, pace=LONG)
+    assert await writer.write(1) == 1
+    behind = [asyncio.create_task(writer.write(number)) for number in (2, 3)]
+    assert await notes.kept() == [1]
+    assert isinstance(writer._before, asyncio.TimerHandle)
+    writer._before.cancel()
+    writer._begin()
+    assert await asyncio.gather(*behind) == [4, 9]
+    assert notes.groups == [[1], [2, 3]]
+
+
 async def test_a_connection_lost_under_a_group_is_an_unavailable_database_to_each(notes: Notes) -> None:
     async def lose(session: Session, numbers: Sequence[int]) -> list[int]:
         notes.groups.append(list(numbers))

@@ -12,7 +12,7 @@ from vault import metrics
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
-from vault.group_writer import GroupWriter
+from vault.group_writer import PACE_AROUND_A_CALL, GroupWriter
 from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Channel, Evidence, Payment, Source, Status, StoreState, Verdict, judge
@@ -47,7 +47,7 @@ class Recorder:
         self._guard = guard
         self._keeper = Keeper(database, keyring)
         self._first_inquiry = first_inquiry_seconds
-        self._settling = GroupWriter(database, payments.settle)
+        self._settling = GroupWriter(database, payments.settle, pace=PACE_AROUND_A_CALL)
 
     async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
