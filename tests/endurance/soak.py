@@ -160,7 +160,7 @@ def main(minutes: float) -> int:
         postgres.create_database(DATABASE)
         site = open_site(stack, folder, lambda login: at_login(postgres.url(DATABASE), login))
         soak = Soak(site, postgres)
-        load = Load(site.servers, site.record.api_key, BUYERS, _half_of(_capacity(site)))
+        load = Load(site.servers, site.record.api_key, BUYERS, half_of_capacity(site))
         say(f"{BUYERS} buyers, {load.rate:.0f} requests a second, {minutes:g} minutes:")
         with Crowd(load):
             _torment(soak, load, minutes)
@@ -169,16 +169,12 @@ def main(minutes: float) -> int:
         return conclude(verdict, load.told, soak.complaints())
 
 
-def _capacity(site: Site) -> float:
-    """Measure how many requests a second are answered, which also warms everything up."""
+def half_of_capacity(site: Site) -> float:
+    """Measure how many requests a second are answered, which also warms everything up, and give half of it."""
     load = Load(site.servers, site.record.api_key, BUYERS, _WITHOUT_LIMIT, name="warm")
     with Crowd(load):
         time.sleep(_MEASURED_SECONDS)
-    return len(load.told.times) / _MEASURED_SECONDS
-
-
-def _half_of(capacity: float) -> float:
-    return max(1.0, capacity / 2)
+    return max(1.0, len(load.told.times) / _MEASURED_SECONDS / 2)
 
 
 def _torment(soak: Soak, load: Load, minutes: float) -> None:

@@ -23,14 +23,13 @@ from ops.stopping import stoppable
 from tests.endurance.load import Load
 from tests.endurance.report import Effect, conclude, say, tell
 from tests.endurance.site import DATABASE, SERVERS, WORKER, Site, new_folder, open_site
-from tests.endurance.soak import Crowd, at_login
+from tests.endurance.soak import BUYERS, Crowd, at_login, half_of_capacity
 from tests.endurance.verdict import judge
 from tests.ops.servers import ask
 from vault import migrations
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = Path("vault/migrations/versions")
-BUYERS, RATE = 8, 20.0
 _CALM = 8.0
 # A process that is being replaced refuses connections; its merchants ask another one.
 _REPLACED = {"ConnectError"}
@@ -58,8 +57,10 @@ def main(version: str) -> int:
         superuser = postgres.url(DATABASE)
         site = open_site(stack, folder, lambda login: at_login(superuser, login), old)
         revision = str(ask(superuser, _REVISION))
-        load = Load(site.servers, site.record.api_key, BUYERS, RATE)
-        say(f"from {_git('log', '-1', '--format=%h %s', version)} (schema {revision}), two servers, one worker:")
+        load = Load(site.servers, site.record.api_key, BUYERS, half_of_capacity(site))
+        say(
+            f"from {_git('log', '-1', '--format=%h %s', version)} (schema {revision}), {load.rate:.0f} requests a second:"
+        )
         steps: dict[str, Callable[[], None]] = {
             "version before": lambda: None,
             "schema forward": lambda: asyncio.run(migrations.upgrade(superuser)),
