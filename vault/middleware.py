@@ -94,9 +94,10 @@ class Edge:
             route, seconds = self._template(scope), self._clock() - began
             metrics.count_request(method, route, status or 0, seconds)
             line = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 3)}
+            line["request_id"] = identity["request_id"]
             write_line("vault.http", "http.request", line)
             failed = status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            trace.over(Side.SERVER, f"{method} {route}", seconds, failed=failed, facts={**line, **identity})
+            trace.over(Side.SERVER, f"{method} {route}", seconds, failed=failed, facts=line)
             leave_context(context)
             trace.end(passage)
 
