@@ -63,6 +63,7 @@ def begin(plan: Plan, wish: Wish) -> Record:
         "seals": " ".join(plan.seals),
         "threshold": plan.threshold,
         "custodians": " ".join(plan.custodians),
+        "destroy": wish.destroy,
     }
 
     async def work(settings: Settings, database: Database) -> Record:
@@ -74,12 +75,20 @@ def begin(plan: Plan, wish: Wish) -> Record:
 
 
 def go_on(wish: Wish) -> Record:
-    """Carry out what is left of the shredding that was begun last; raises `Conflict` before the first one."""
+    """Carry out what is left of the shredding that was begun last; raises `Conflict` before the first one.
+
+    Destroying openers is approved by others each time: after it, older copies of the database restore nothing.
+    """
 
     async def work(settings: Settings, database: Database) -> Record:
         return await _carried_out(settings, database, await _opened(settings, database), wish)
 
-    return with_database(work)
+    async def current(settings: Settings, database: Database) -> Shred:
+        return await (await _opened(settings, database)).current()
+
+    if not wish.destroy:
+        return with_database(work)
+    return under_control(Operation.SHRED, {"shredding": with_database(current).id, "destroy": True}, work)
 
 
 def attest(opener: str) -> Record:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from keys.seals import keystore
 from tests import stretching
 from tests.installation import key_pair
 from tests.ops.cli.commands import Desk, desk_at
@@ -37,6 +38,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def one_stretching_for_each_keystore(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unsealing, "open_seal", stretching.once(unsealing.open_seal, {}))
+
+
+@pytest.fixture
+def quick_stretching(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stretching takes a tenth of a second and is tested in tests/keys; here it is the cheapest there is."""
+    monkeypatch.setattr(keystore, "_MEMORY_KIB", range(64, 1_048_577))
+    monkeypatch.setattr(keystore, "_TIME", range(1, 11))
 
 
 @pytest.fixture

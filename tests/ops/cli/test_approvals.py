@@ -7,54 +7,24 @@ from typing import Any
 
 import pytest
 
-from keys.seals import keystore
 from ops import operator_keys
 from ops.doctor_duties import dual_control
 from ops.doctor_findings import Level, Patient
 from tests.installation import PASSPHRASE
 from tests.ops.cli.commands import Desk
+from tests.ops.cli.persons import creation, enrolled, seat, waits
 from vault.settings import load_settings
 
-# One stretching takes a tenth of a second and is tested in tests/keys; here it is the cheapest there is.
 _WIDER = ("--scope", "audit:read")
 
 
-@pytest.fixture(autouse=True)
-def quick_stretching(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keystore, "_MEMORY_KIB", range(64, 1_048_577))
-    monkeypatch.setattr(keystore, "_TIME", range(1, 11))
+pytestmark = pytest.mark.usefixtures("quick_stretching")
 
 
 @pytest.fixture
 def guarded(bare_desk: Desk) -> Desk:
     """A desk under the policy that comes with the product."""
     return replace(bare_desk, env={**bare_desk.env, "CARDVAULT_APPROVAL_POLICY_FILE": ""})
-
-
-def seat(desk: Desk, person: str) -> Desk:
-    """The same desk with one person at it."""
-    values = {"OPERATOR_KEY_FILE": desk.folder / f"{person}.key", "OPERATOR_PASSPHRASE_FILE": desk.folder / person}
-    (desk.folder / person).write_text(f"{PASSPHRASE} of {person}\n")
-    return replace(desk, env={**desk.env, **{f"CARDVAULT_{name}": str(path) for name, path in values.items()}})
-
-
-def creation(desk: Desk, person: str) -> tuple[str, ...]:
-    files = ("--key-file", str(desk.folder / f"{person}.key"), "--passphrase-file", str(desk.folder / person))
-    return ("operators", "create", "--person", person, *files)
-
-
-def enrolled(desk: Desk, person: str) -> Desk:
-    sitting = seat(desk, person)
-    sitting.data(*creation(desk, person))
-    return sitting
-
-
-def waits(desk: Desk, *arguments: str) -> str:
-    """Run what has to wait for approval, and give the request's id."""
-    result = desk.run(*arguments)
-    assert (result.exit_code, result.stdout) == (3, ""), result.output
-    [line] = [line for line in result.stderr.splitlines() if "approvals approve" in line]
-    return line.split()[-1]
 
 
 def test_a_third_operator_needs_the_approval_of_another(guarded: Desk) -> None:
