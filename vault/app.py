@@ -80,6 +80,7 @@ def create_app(settings: Settings, *, opening: Opening = running_services) -> Fa
     app.add_middleware(ShortCut, routes=direct, handler=_keys_failed)
     middleware.install(app, settings)
     app.state.on_withheld = _record_withheld
+    app.state.on_refused = access.record_refusal
     return app
 
 

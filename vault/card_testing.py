@@ -180,7 +180,7 @@ class CardGuard:
         """Take one of the client's distinct cards of a day, unless it had this one."""
         if self._sightings.recall(sighting) is Recall.KNOWN:
             return
-        spender = Spender(caller.merchant_id, caller.client_id, caller.origin, caller.limits)
+        spender = Spender(caller.merchant_id, caller.client_id, caller.limits)
         standing = await limiter.take(spender, Limit.DISTINCT_CARDS)
         if standing.refusal is None:
             self._sightings.note(sighting)

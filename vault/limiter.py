@@ -13,7 +13,6 @@ from math import ceil
 from typing import Final, TypeAlias
 
 from keys.lru import Lru
-from vault.audit.events import Event, EventType, Origin, Outcome
 from vault.db import Database, Session, StatementFailed
 from vault.errors import DatabaseUnavailable, LimitsUnavailable, VaultError
 from vault.limit_errors import RateLimited
@@ -41,7 +40,6 @@ class Spender:
 
     merchant_id: str
     subject: str
-    origin: Origin
     overrides: Overrides = field(default_factory=dict)
 
 
@@ -185,14 +183,12 @@ class Limiter:
         return Standing(refusal, lease, self._clock())
 
     async def _renewed(self, session: Session, place: Counter, lease: _Lease, spender: Spender) -> RateLimited | None:
-        """Take a slot of a new lease; gives the refusal, on record, where there is none."""
+        """Take a slot of a new lease; gives the refusal where there is none."""
         policy = policy_for(Limit(place.name), spender.overrides)
         while not lease.spend(now := self._clock()):
             lease.fill(policy, await limits.take(session, place, lease.wanted(policy, now)), now)
             if lease.refused(now):
-                refusal = lease.refusal(self._clock())
-                await limits.tell(session, place, *_reached(spender, refusal, policy))
-                return refusal
+                return lease.refusal(self._clock())
         return None
 
 
@@ -202,17 +198,6 @@ def without_counters(limit: Limit, error: Exception | None = None) -> VaultError
     sqlstate = error.sqlstate if isinstance(error, StatementFailed) else None
     _log.error("limits.unavailable", operation=limit.value, outcome=rule.value, sqlstate=sqlstate)
     return LimitsUnavailable() if rule is WithoutCounters.REFUSED else None
-
-
-def _reached(spender: Spender, refusal: RateLimited, policy: Policy) -> tuple[int, Event]:
-    """Give the event of a limit that was reached, and for how many seconds one is enough."""
-    spans = dict(zip(policy.windows, policy.spans, strict=True))
-    span = max(seconds for window, seconds in spans.items() if window in refusal.windows)
-    client = (spender.subject,) if spender.merchant_id else ()
-    details = {"limit": policy.limit.value, "windows": " ".join(refusal.windows)}
-    return span, Event(
-        EventType.LIMIT_REACHED, spender.origin, spender.merchant_id, client, Outcome.DENIED, refusal.code, details
-    )
 
 
 def network_of(address: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from vault.audit.events import ActorKind, Event, EventType, Origin, Outcome
 from vault.db import Database, Session
+from vault.denials import Denials
 from vault.directory import Account, Directory
 from vault.errors import InvalidJson, NotFound, NotificationInvalid
 from vault.gateway.errors import SignatureInvalid
@@ -25,7 +26,7 @@ from vault.logs import alarm, get_logger
 from vault.movement import MovementKind, MovementSeen
 from vault.payment import Evidence, Payment, Source
 from vault.payments.recording import Recorder
-from vault.store import alarms, audit, movements, orphans, payments, vaultings
+from vault.store import alarms, movements, orphans, payments, vaultings
 from vault.vaultings.recording import VaultingRecorder
 
 _log = get_logger(__name__)
@@ -54,9 +55,11 @@ class Notifications:
         directory: Directory,
         recorder: Recorder,
         vaultings_recorder: VaultingRecorder,
+        denials: Denials,
         public_url: str,
     ) -> None:
         self._database = database
+        self._denials = denials
         self._directory = directory
         self._recorder = recorder
         self._vaultings_recorder = vaultings_recorder
@@ -103,8 +106,7 @@ class Notifications:
     async def _refuse(self, merchant_id: str, reason: str, origin: Origin) -> NoReturn:
         """Refuse without saying why, nor whether there is such a merchant."""
         event = Event(EventType.ACCESS_DENIED, origin, merchant_id, (), Outcome.DENIED, f"notification_{reason}")
-        async with self._database.session() as session:
-            await audit.append(session, event)
+        await self._denials.record(event)
         _log.warning("notification.refused", merchant_id=merchant_id, reason=reason)
         raise NotificationInvalid
 

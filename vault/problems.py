@@ -5,7 +5,7 @@ used, and of `loc` only the names of our own fields. Invariants: the body's stat
 but its code; nothing an exception says about itself is rendered or logged. Source: controls API-1, API-2, SAD-7.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any, Final, TypeVar
@@ -19,7 +19,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import vault.access_errors
 import vault.asking_errors
-import vault.limit_errors
 import vault.mandate_errors
 import vault.movement_errors
 import vault.retry_errors
@@ -41,6 +40,7 @@ from vault.errors import (
 )
 from vault.field_meanings import FIELD_MEANINGS
 from vault.ids import Prefix, new_id
+from vault.limit_errors import RateLimited
 from vault.logs import get_logger
 
 Refusal = TypeVar("Refusal", bound=VaultError)
@@ -62,6 +62,7 @@ _BY_STATUS: Final[Mapping[int, type[VaultError]]] = {
         RequestInvalid,
     )
 }
+_NOT_READ: Final = (MalformedRequest, MethodNotAllowed, PayloadTooLarge, UnsupportedMediaType)
 _TYPES: Final[Mapping[str, str]] = {
     "string": "text",
     "int": "a whole number",
@@ -90,7 +91,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _handle(request: Request, error: Exception) -> Response:
-    return answer(request.scope, error)
+    return await _recorded(request.scope, error)
 
 
 class Boundary:
@@ -119,23 +120,47 @@ class Boundary:
         except Exception as error:
             if started:
                 raise
-            await answer(scope, error)(scope, receive, send)
+            await (await _recorded(scope, error))(scope, receive, send)
+
+
+async def _recorded(scope: Scope, error: Exception) -> Response:
+    """Render an error; what goes on record was reported to `app.state.on_refused(request, error)` before."""
+    refusal = _refusal(scope, error)
+    report: Callable[[Request, VaultError], Awaitable[None]] | None
+    report = getattr(getattr(scope.get("app"), "state", None), "on_refused", None)
+    if report is not None and (_not_understood(refusal, error) or isinstance(refusal, RateLimited)):
+        await report(Request(scope), refusal)
+    return _answer(scope, refusal, error)
+
+
+def _not_understood(refusal: VaultError, error: Exception) -> bool:
+    """Tell whether the framework, the validation or the reading of the body refused a request, not a rule of ours."""
+    if refusal.status >= InternalError.status:
+        return False
+    return refusal is not error or isinstance(refusal, _NOT_READ) or refusal.code == RequestInvalid.code
 
 
 def answer(scope: Scope, error: Exception) -> Response:
     """Render any error: ours, the validation's, the framework's, and everything else as a 500 that the log explains."""
+    return _answer(scope, _refusal(scope, error), error)
+
+
+def _refusal(scope: Scope, error: Exception) -> VaultError:
     match error:
         case VaultError():
-            refusal = error
+            return error
         case RequestValidationError():
-            refusal = _of_validation(error, field_names(scope["app"]))
+            return _of_validation(error, field_names(scope["app"]))
         case HTTPException(status_code=405):
-            refusal = MethodNotAllowed(allow=_allowed_methods(scope))
+            return MethodNotAllowed(allow=_allowed_methods(scope))
         case HTTPException():
             fallback = MalformedRequest if error.status_code < InternalError.status else InternalError
-            refusal = _BY_STATUS.get(error.status_code, fallback)()
+            return _BY_STATUS.get(error.status_code, fallback)()
         case _:
-            refusal = InternalError()
+            return InternalError()
+
+
+def _answer(scope: Scope, refusal: VaultError, error: Exception) -> Response:
     if refusal.status >= InternalError.status:
         _log.error("http.failed", code=refusal.code, exc_info=error)
     return render(refusal, request_id_of(scope))

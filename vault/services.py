@@ -211,7 +211,7 @@ def _storing(tools: Tools, client: GatewayClient, pace: Pace) -> _Storing:
 def _assemble(settings: Settings, database: Database, keyring: Keyring, client: GatewayClient) -> Services:
     tools, pace = _tools(settings, database, keyring, client), _pace(settings)
     limiter = Limiter(database) if settings.limits else None
-    directory, recorder, moving = tools.directory, tools.recorder, Moving(tools)
+    directory, recorder, moving, denials = tools.directory, tools.recorder, Moving(tools), Denials(database)
     canceller = Canceller(database, directory, tools.sender, recorder)
     charging = Charging(tools, canceller)
     storing = _storing(tools, client, pace)
@@ -238,12 +238,12 @@ def _assemble(settings: Settings, database: Database, keyring: Keyring, client: 
         canceller=canceller,
         moving=moving,
         options=PaymentOptions(database, directory, client),
-        notifications=Notifications(database, directory, recorder, storing.recorder, settings.public_url),
+        notifications=Notifications(database, directory, recorder, storing.recorder, denials, settings.public_url),
         reconciler=Reconciler(tools, canceller, moving, pace),
         orphans=Orphans(database, recorder, pause=pace.first, patience=_ORPHAN_PATIENCE * settings.inquiry_max),
         webhooks=Webhooks(database, keyring, settings.webhook_networks),
         events=Events(database),
-        denials=Denials(database),
+        denials=denials,
         audit_reading=AuditReading(_auditors_database(settings)),
         key_life=KeyLife(database, keyring, _KEYS),
         reencryption=Reencryption(database, keyring, _KEYS),

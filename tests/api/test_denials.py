@@ -37,9 +37,9 @@ def denial(client: str = "cli_a", operation: str = "get_card") -> Event:
 @pytest.fixture
 def opened(onboarded_url: str) -> Opened:
     @asynccontextmanager
-    async def denials(**changes: Any) -> AsyncIterator[Denials]:
+    async def denials(*, each: int = 2, **changes: Any) -> AsyncIterator[Denials]:
         database = Database(onboarded_url, role=APP, pool_size=1)
-        made = Denials(database, **{"each": 2, **changes})
+        made = Denials(database, **{"each": dict.fromkeys(EventType, each), **changes})
         try:
             yield made
         finally:
@@ -86,13 +86,13 @@ async def test_what_was_counted_is_written_at_the_end_of_the_minute_and_of_the_p
     assert (await counts(sql))[-1] == ("cli_b", "", 2)
 
 
-async def test_memory_does_not_grow_with_callers(opened: Opened, sql: Sql) -> None:
+async def test_neither_memory_nor_events_grow_with_callers(opened: Opened, sql: Sql) -> None:
     async with opened(each=1, most=3) as denials:
         for number in range(10):
             await denials.record(denial(f"cli_{number}"))
         assert len(denials._tallies) == 4
     events = await sql.events("access.denied")
-    assert [each["details"].get("count") for each in events] == [None] * 4 + [6]
+    assert [each["details"].get("count") for each in events] == [None] * 3 + [7]
     assert (events[-1]["actor"]["kind"], events[-1]["reason"]) == ("anonymous", "flood")
 
 
@@ -107,4 +107,15 @@ async def test_what_cannot_be_written_is_kept(opened: Opened, sql: Sql) -> None:
                 with pytest.raises(StatementFailed):
                     await denials.record(replace(denial(), reason="unknown_key"))
         await denials.record(denial())
-    assert [count for _, _, count in await counts(sql)] == [None, 1, None]
+    assert [count for _, _, count in await counts(sql)] == [None, 1, 2, None]
+
+
+async def test_what_stays_unwritten_is_counted_and_no_more_than_that(opened: Opened, sql: Sql) -> None:
+    async with opened(each=1) as denials:
+        async with no_audit(sql.connection):
+            for _ in range(3):
+                with pytest.raises(StatementFailed):
+                    await denials.record(denial())
+                denials._ends = 0.0
+        assert len(denials._tallies) == 1
+    assert [count for _, _, count in await counts(sql)] == [3]

@@ -81,7 +81,7 @@ async def test_a_refusal_says_when_to_come_back_and_is_no_other_problem(vault: I
     assert (await vault.api.get(LIST)).status_code == 200
 
 
-async def test_refusals_are_one_event(vault: Installation, sql: Sql) -> None:
+async def test_refusals_are_one_event_and_a_count(vault: Installation, sql: Sql) -> None:
     await grant(sql, objects_list={"day": 2})
     assert await listed(vault.api, 10) == 2
     [event] = await sql.events("limit.reached")
@@ -90,7 +90,7 @@ async def test_refusals_are_one_event(vault: Installation, sql: Sql) -> None:
         "rate_limited",
         [vault.tenants[0].client_id],
     )
-    assert event["details"] == {"limit": "objects.list", "windows": "day"}
+    assert event["details"] == {"limit": "objects.list", "windows": "day", "operation": "list_buyer_cards"}
     assert await sql.events("access.denied") == []
 
 

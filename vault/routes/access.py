@@ -1,11 +1,12 @@
-"""The door of every route: who may come in, and a record of who was turned away.
+"""The door of every route: who may come in, and a record of who was turned away and of what was not understood.
 
 It refuses to know what routes do. Invariants: a route without an `Access` or an entry in the list of open routes does
-not exist (a test crosses them all); a denied request leaves an audit event in a transaction of its own, one that is
-over a limit only the first time.
+not exist (a test crosses them all); a refused request leaves an audit event, or is counted in one.
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
@@ -13,9 +14,11 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from vault import metrics
-from vault.audit.events import Event, EventType, Origin, Outcome
+from vault.audit.events import ActorKind, Detail, Event, EventType, Origin, Outcome
 from vault.auth import Caller, Place, Refused, Scope
-from vault.errors import CardDeleted, Forbidden, NotFound
+from vault.denials import FAILURES
+from vault.errors import CardDeleted, Forbidden, NotFound, VaultError
+from vault.limit_errors import RateLimited
 from vault.limiter import Spender, network_of
 from vault.middleware import LIMIT_HEADERS
 from vault.problems import request_id_of
@@ -26,6 +29,7 @@ from vault.services import Services
 OUR_ID: Final = r"^[!-~]+$"
 # What an admitted caller is told about objects out of reach: each is on record as a denial.
 UNREACHABLE: Final = (NotFound, CardDeleted, Forbidden)
+_KNOWN: Final = "known"
 
 
 def services_of(request: Request) -> Services:
@@ -45,8 +49,8 @@ def place_of(request: Request) -> Place:
 
 
 def operation_of(request: Request) -> str:
-    """Give the name of the operation, which is the name of the route's function."""
-    return str(request.scope["route"].name)
+    """Give the name of the operation, which is the name of the route's function; empty where there is no route."""
+    return getattr(request.scope.get("route"), "name", "")
 
 
 async def record_denial(request: Request, merchant_id: str, origin: Origin, reason: str) -> None:
@@ -54,6 +58,27 @@ async def record_denial(request: Request, merchant_id: str, origin: Origin, reas
     details = {"operation": operation_of(request)}
     event = Event(EventType.ACCESS_DENIED, origin, merchant_id, (), Outcome.DENIED, reason, details)
     await services_of(request).denials.record(event)
+
+
+async def record_refusal(request: Request, error: VaultError) -> None:
+    """Put a request on record that was over a limit or not understood; it is answered whether or not that succeeds."""
+    denials, merchant_id, origin = services_of(request).denials, *_known_of(request)
+    details: dict[str, Detail] = {"operation": operation_of(request)}
+    event = Event(EventType.REQUEST_MALFORMED, origin, merchant_id, (), Outcome.DENIED, error.code, details)
+    if isinstance(error, RateLimited):
+        client = (origin.actor_id,) if origin.actor_id else ()
+        limit = {"limit": error.limit, "windows": " ".join(error.windows)}
+        event = replace(event, type=EventType.LIMIT_REACHED, objects=client, details=details | limit)
+    with suppress(*FAILURES):
+        await denials.record(event)
+
+
+def _known_of(request: Request) -> tuple[str, Origin]:
+    """Give the merchant, and who asks, of a request that may not have come as far as its door."""
+    address, request_id = address_of(request), request_id_of(request.scope)
+    anonymous = "", Origin(ActorKind.ANONYMOUS, address=address, request_id=request_id)
+    known: tuple[str, Origin] = request.scope["state"].get(_KNOWN, anonymous)
+    return known
 
 
 class Access(SecurityBase):
@@ -79,12 +104,13 @@ class Access(SecurityBase):
         outcome = await services_of(request).authenticator.admit(
             request.headers.get("authorization"), self.scopes, place_of(request), request_id
         )
+        request.scope["state"][_KNOWN] = outcome.merchant_id, outcome.origin
         if isinstance(outcome, Refused):
-            stranger = Spender("", network_of(outcome.origin.address), outcome.origin)
+            stranger = Spender("", network_of(outcome.origin.address))
             await _spend(request, stranger, Limit.REFUSED)
             await record_denial(request, outcome.merchant_id, outcome.origin, outcome.reason)
             raise outcome.error
-        spender = Spender(outcome.merchant_id, outcome.client_id, outcome.origin, outcome.limits)
+        spender = Spender(outcome.merchant_id, outcome.client_id, outcome.limits)
         await _spend(request, spender, OPERATIONS[operation_of(request)])
         return outcome
 

@@ -4,6 +4,7 @@ It refuses to know what events mean. Invariant: the application can insert here 
 and order are the database's own (audit-log.md 3.10).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from vault.audit.catalogue import check
@@ -12,6 +13,10 @@ from vault.db import Session
 from vault.ids import Prefix, new_id
 
 _APPEND = "insert into vault.audit_pending (event_id, merchant_id, body) values ($1, $2, $3)"
+_APPEND_ALL = """
+insert into vault.audit_pending (event_id, merchant_id, body)
+select * from unnest($1::text[], $2::text[], $3::bytea[])
+"""
 
 # For statements that change and record at once: `aud` takes its rows from the CTE that says what changed.
 APPEND_FROM = (
@@ -42,3 +47,10 @@ async def append(session: Session, event: Event) -> str:
     event_id, body = encoded(event)
     await session.rows(_APPEND, event_id, event.merchant_id, body)
     return event_id
+
+
+async def append_all(session: Session, events: Sequence[Event]) -> None:
+    """Queue events in one statement."""
+    bodies = [encoded(event) for event in events]
+    merchants = [event.merchant_id for event in events]
+    await session.rows(_APPEND_ALL, [each for each, _ in bodies], merchants, [body for _, body in bodies])

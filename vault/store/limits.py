@@ -1,7 +1,6 @@
 """Counters of what was asked for, and cards that were seen, as rows; the counting is the database's (ADR 0020).
 
-It refuses to know limits and their quotas' reasons. Invariants: a slot is never given twice; the event of a limit that
-was reached is written once for its window, whoever notices.
+It refuses to know limits and their quotas' reasons. Invariant: a slot is never given twice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +9,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from vault.audit.events import Event
 from vault.db import Session
-from vault.store.audit import APPEND_FROM, encoded
 
 _TAKE = """
 select granted, remaining, waits, current_slices, fresh from vault.take_slots($1, $2, $3, $4, $5, $6, $7, $8)
@@ -22,15 +19,6 @@ select granted, remaining, waits, current_slices, fresh
 from unnest($2::text[], $3::text[], $4::int[], $5::int[]) with ordinality as each(subject, name, span, quota, place),
     lateral vault.take_slots($1, each.subject, each.name, array[each.span], array[each.quota], $6, 0, null)
 order by place
-"""
-_TELL = f"""
-with told as (
-    update vault.rate_counter set told_at = clock_timestamp()
-    where merchant_id = $1 and subject = $2 and name = $3
-        and coalesce(told_at < clock_timestamp() - make_interval(secs => $4), true)
-    returning 1
-)
-{APPEND_FROM.format(event_id="$5", merchant_id="$1", body="$6", cte="told")}
 """
 _NOTE = "select seen, known, wait from vault.note_card($1, $2, $3, $4, $5)"
 # In the order of the key, so that two processes that write the same rows do not wait for each other in a circle.
@@ -132,11 +120,6 @@ def _granted(row: asyncpg.Record) -> Granted:
     return Granted(
         row["granted"], tuple(row["remaining"]), tuple(row["waits"]), tuple(row["current_slices"]), row["fresh"]
     )
-
-
-async def tell(session: Session, counter: Counter, span: int, event: Event) -> None:
-    """Write the event of a limit that was reached, unless that was done within so many seconds."""
-    await session.rows(_TELL, *counter, span, *encoded(event))
 
 
 async def note_card(session: Session, sighting: Sighting, span: int, most: int) -> Noted:
