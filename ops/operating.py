@@ -5,7 +5,6 @@ the name of the account that ran the command.
 """
 
 import asyncio
-import getpass
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,12 +33,8 @@ _CONNECTIONS = 2
 
 
 def operator_origin() -> Origin:
-    """Name the account that runs the command."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = f"uid {os.geteuid()}"
-    return Origin(ActorKind.OPERATOR, name)
+    """Give the account that runs the command, by its number: names stay in the host's own records (ADR 0038)."""
+    return Origin(ActorKind.OPERATOR, f"uid {os.geteuid()}")
 
 
 @asynccontextmanager

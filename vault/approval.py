@@ -153,12 +153,16 @@ class Case:
 
     def approvers(self) -> frozenset[str]:
         """Give the persons whose approval counts."""
-        persons = {
-            self.operators[decision.operator_id].person
+        return frozenset(operator.person for operator in self.approving())
+
+    def approving(self) -> frozenset[Operator]:
+        """Give the operators whose approval counts; a person may be there with more than one key."""
+        approving = {
+            self.operators[decision.operator_id]
             for decision in self.decisions
-            if decision.verb is Verb.APPROVE and self.operators[decision.operator_id].live and self._genuine(decision)
+            if decision.verb is Verb.APPROVE and self._genuine(decision)
         }
-        return frozenset(persons - {self.requester.person})
+        return frozenset(each for each in approving if each.live and each.person != self.requester.person)
 
     def _genuine(self, decision: Decision) -> bool:
         return self._signed(self.operators[decision.operator_id], decision.verb, decision.signature)

@@ -77,7 +77,8 @@ class _Permit:
             raise ApprovalRefused("altered", _CHANGED)
         if (state := case.state(self.needed)) is not State.APPROVED:
             raise ApprovalRefused(state.lower(), _CLOSED.get(state, _CHANGED))
-        details = {"operation": self.request.operation.value, "approvers": " ".join(sorted(case.approvers()))}
+        approvers = sorted(each.id for each in case.approving())
+        details = {"operation": self.request.operation.value, "approvers": " ".join(approvers)}
         event = _event(EventType.APPROVAL_EXECUTED, self.origin, self.request.id, details)
         await approvals.consume(transaction, self.request.id, event)
 
@@ -217,7 +218,7 @@ def _about(operation: Operation) -> dict[str, str]:
 
 
 def _signed_by(origin: Origin, operator: Operator) -> Origin:
-    return replace(origin, actor_id=operator.person, key_id=operator.id)
+    return replace(origin, actor_id=operator.id, key_id=operator.id)
 
 
 def _event(kind: EventType, origin: Origin, request_id: str, details: Mapping[str, str]) -> Event:

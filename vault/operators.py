@@ -69,8 +69,7 @@ class Operators:
         return await self._control.guarded(Operation.OPERATOR_REVOKE, {"operator": operator_id}, work)
 
     async def _insert(self, database: Database, operator: Operator, *, founding: bool) -> Operator:
-        details = {"person": operator.person}
-        event = Event(EventType.OPERATOR_CREATED, self._origin, _INSTALLATION, (operator.id,), details=details)
+        event = Event(EventType.OPERATOR_CREATED, self._origin, _INSTALLATION, (operator.id,))
         async with database.transaction() as transaction:
             await self._check_room(transaction, operator, founding=founding)
             await approvals.insert_operator(transaction, operator, event)

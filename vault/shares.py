@@ -90,7 +90,7 @@ async def create(
         deliver(IssuedShare(set_id, share.number, name, share))
         held.append(HeldShare(set_id, share.number, name, share.digest(set_id)))
     details: dict[str, Detail] = {"seal": again.name, "threshold": threshold, "shares": len(words)}
-    event = Event(EventType.SHARES_CREATED, ceremony.origin, INSTALLATION, tuple(custodians), details=details)
+    event = Event(EventType.SHARES_CREATED, ceremony.origin, INSTALLATION, details=details)
     async with ceremony.database.transaction() as transaction:
         await rows.insert(transaction, made, held, event)
         for wrap in wraps:
@@ -139,10 +139,9 @@ async def acknowledge(database: Database, origin: Origin, words: ShareWords) -> 
     details: dict[str, Detail] = {
         "seal": shown.set_name,
         "number": shown.held.number,
-        "custodian": shown.held.custodian,
         "statement": statement.hexdigest(),
     }
-    event = Event(EventType.SHARE_ACKNOWLEDGED, origin, INSTALLATION, (shown.held.custodian,), details=details)
+    event = Event(EventType.SHARE_ACKNOWLEDGED, origin, INSTALLATION, details=details)
     async with database.transaction() as transaction:
         missing = await rows.acknowledge(transaction, shown.held, statement.digest(), event)
         if missing == 0:
@@ -163,10 +162,9 @@ async def record_destruction(database: Database, origin: Origin, shown: ShownSha
     details: dict[str, Detail] = {
         "seal": shown.set_name,
         "number": shown.held.number,
-        "custodian": shown.held.custodian,
         "statement": hashlib.sha256(DESTRUCTION.encode()).hexdigest(),
     }
-    event = Event(EventType.SHARE_DESTROYED, origin, INSTALLATION, (shown.held.custodian,), details=details)
+    event = Event(EventType.SHARE_DESTROYED, origin, INSTALLATION, details=details)
     async with database.transaction() as transaction:
         await rows.destroyed(transaction, shown.held, event)
 

@@ -155,7 +155,7 @@ CATALOGUE: Final[Mapping[EventType, Entry]] = {
     ),
     **_entries(
         Requirement.AUDIT_LOG,
-        (_T.AUDIT_EXPORTED, _A.DATA_READ, "the audit log was exported", "from to format"),
+        (_T.AUDIT_EXPORTED, _A.DATA_READ, "the audit log was exported", "from to format epoch"),
         (_T.AUDIT_READ, _A.DATA_READ, "the audit log was read over HTTP", "operation"),
     ),
     **_entries(
@@ -175,7 +175,7 @@ CATALOGUE: Final[Mapping[EventType, Entry]] = {
         (_T.CLIENT_CHANGED, _A.ENTITY_UPDATE, "an API client's own quotas or certificates were changed", ""),
         (_T.CLIENT_ROTATED, _A.ENTITY_UPDATE, "an API client got another secret", ""),
         (_T.CLIENT_REVOKED, _A.ENTITY_DELETE, "an API client's secrets ended", ""),
-        (_T.OPERATOR_CREATED, _A.ACCOUNT_CREATE, "a person's key became an operator's", "person"),
+        (_T.OPERATOR_CREATED, _A.ACCOUNT_CREATE, "a person's key became an operator's", ""),
         (_T.OPERATOR_REVOKED, _A.ACCOUNT_DELETE, "an operator's key ended", ""),
         (_T.GATEWAY_KEYS_CHANGED, _A.ENTITY_UPDATE, "a merchant's keys for the gateway were replaced", ""),
         (_T.WEBHOOK_SECRET_ROTATED, _A.ENTITY_UPDATE, "a webhook endpoint got another secret", ""),
@@ -215,13 +215,13 @@ CATALOGUE: Final[Mapping[EventType, Entry]] = {
             _T.SHARE_ACKNOWLEDGED,
             _A.ENTITY_UPDATE,
             "a custodian has acknowledged a share",
-            "seal number custodian statement",
+            "seal number statement",
         ),
         (
             _T.SHARE_DESTROYED,
             _A.ENTITY_DELETE,
             "a custodian has destroyed a share",
-            "seal number custodian statement",
+            "seal number statement",
         ),
         (_T.SHREDDING_STARTED, _A.ENTITY_UPDATE, "deleted cards are to be made unrecoverable", "cards"),
         (_T.SHREDDING_RECEIPT, _A.ENTITY_READ, "the receipt of a shredding was issued", "complete cards digest"),

@@ -64,6 +64,7 @@ def event(logged: Logged, log_name: str) -> _Attributes:
     attributes |= {"message": entry.says, "status_code": found.outcome.value, "status_detail": found.reason}
     attributes["metadata"] |= _about(found) | {"uid": logged.event_id}
     attributes["unmapped"] |= {"details": dict(found.details), "objects": list(found.objects)}
+    attributes["unmapped"] |= {"trace": found.origin.trace_id} if found.origin.trace_id else {}
     attributes |= _CLASSES[entry.activity.value[0]].attributes(found)
     if finding:
         attributes["finding_info"]["uid"] = logged.event_id
@@ -158,9 +159,7 @@ def _datastore_activity(found: Event) -> _Attributes:
 
 
 def _account_change(found: Event) -> _Attributes:
-    person = found.details.get("person")
-    user = {"uid": _named(found), "type_id": 2, "type": "Admin"} | ({"name": person} if person else {})
-    return _who(found) | {"user": user}
+    return _who(found) | {"user": {"uid": _named(found), "type_id": 2, "type": "Admin"}}
 
 
 def _entity_management(found: Event) -> _Attributes:

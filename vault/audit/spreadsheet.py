@@ -28,7 +28,7 @@ COLUMNS: Final = (
         "actor_key",
         "address",
     ),
-    *("request", "objects", "details", "leaf_hash", "entry"),
+    *("request", "trace", "objects", "details", "leaf_hash", "entry"),
 )
 _FORMULAS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # OWASP, the wide forms too
 
@@ -41,12 +41,13 @@ def header() -> bytes:
 def line(logged: Logged) -> bytes:
     """Give an entry's line; of what no vault has written only place, time and the entry."""
     found = logged.event
-    about = [""] * 12
+    about = [""] * 13
     if found is not None:
         origin = found.origin
         about = [
             *(logged.event_id, found.type, found.outcome, found.reason or "", found.merchant_id),
-            *(origin.kind, origin.actor_id, origin.key_id, origin.address, origin.request_id),
+            *(origin.kind, origin.actor_id, origin.key_id, origin.address),
+            *(origin.request_id, origin.trace_id),
             *(" ".join(found.objects), orjson.dumps(found.details, option=orjson.OPT_SORT_KEYS).decode()),
         ]
     cells = [str(logged.place), logged.at.strftime(TIME), *about, logged.hash.hex()]

@@ -19,13 +19,15 @@ from vault.audit.merkle import leaf_hash
 GOLDEN: Final = Path(__file__).parent / "golden"
 NAME: Final = "vault.example/audit"
 AT: Final = datetime(2026, 11, 22, 10, 15, 30, 123456, tzinfo=UTC)
-_CLIENT: Final = Origin(ActorKind.CLIENT, "cli_a", address="192.0.2.7", request_id="req_a")
+_CLIENT: Final = Origin(
+    ActorKind.CLIENT, "cli_a", address="192.0.2.7", request_id="req_a", trace_id="4bf92f3577b34da6a3ce929d0e0e4736"
+)
 _ORIGINS: Final = {
     Requirement.CARDHOLDER_DATA: _CLIENT,
     Requirement.INVALID_ACCESS: Origin(ActorKind.ANONYMOUS, address="2001:db8::7", request_id="req_b"),
     Requirement.LOGGING: Origin(ActorKind.WORKER, "audit"),
 }
-_OPERATOR: Final = Origin(ActorKind.OPERATOR, "alice", "opr_a")
+_OPERATOR: Final = Origin(ActorKind.OPERATOR, "opr_a", "opr_a")
 _VALUES: Final[Mapping[Kind, Detail]] = {Kind.TEXT: "text", Kind.NUMBER: 7, Kind.EITHER: 7, Kind.FLAG: True}
 
 
