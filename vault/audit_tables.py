@@ -2,7 +2,8 @@
 
 It refuses to know how rows are read or written (that is `vault.store.audit_log`). Invariants: leaves, subtrees,
 checkpoints, epochs and rotations are only ever added to, but for the octets of leaves that are pruned, which triggers
-see to whoever asks; a size of an epoch has one checkpoint. Source: audit-log.md 3.10 A.
+see to whoever asks; mentions are what leaves name, and nothing else; a size of an epoch has one checkpoint. Source:
+audit-log.md 3.10 A.
 """
 
 import sqlalchemy as sa
@@ -40,6 +41,15 @@ audit_leaf = sa.Table(
     sa.Index("audit_leaf_merchant_ix", "merchant_id", "epoch", "place"),
     sa.Index("audit_leaf_pruned_ix", "epoch", "place", postgresql_where=sa.text("entry is null")),
     sa.Index("audit_leaf_age_ix", "occurred_at", postgresql_using="brin"),
+)
+
+audit_mention = sa.Table(
+    "audit_mention",
+    metadata,
+    column("object_id", sa.Text, DataClass.AUDIT),
+    column("epoch", sa.Integer, DataClass.AUDIT),
+    column("place", sa.BigInteger, DataClass.AUDIT),
+    sa.PrimaryKeyConstraint("object_id", "epoch", "place"),
 )
 
 audit_subtree = sa.Table(

@@ -265,7 +265,7 @@ UNAUDITED = frozenset({
     "payment_inquiry", "vaulting_inquiry", "token_deletion", "orphan_capture", "installment_offer", "card_attempt",
     "key_usage",
     "audit_pending", "audit_head", "audit_leaf", "audit_subtree", "audit_checkpoint", "audit_sink",
-    "audit_epoch", "audit_rotation",
+    "audit_epoch", "audit_rotation", "audit_mention",
     "event", "webhook_delivery", "webhook_pause", "reencryption", "reencryption_part", "retention_run", "rate_counter",
     "card_sighting", "worker_loop", "shredded_card",
 })  # fmt: skip

@@ -2,6 +2,7 @@
 
 import base64
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,20 @@ pytestmark = pytest.mark.anyio
 
 async def key_of(vault: Installation) -> NoteKey:
     return NoteKey(NAME, (await vault.services.keyring.signer("", Purpose.AUDIT)).public)
+
+
+async def prove(vault: Installation, event: dict[str, Any], key: NoteKey) -> None:
+    """Have an event proved, by its own octets alone."""
+    leaf = sha256(b"\0" + event["entry"].encode()).digest()
+    assert base64.b64encode(leaf).decode() == event["leafHash"]
+    answer = await vault.api.get(f"/v1/audit/proofs/{event['eventId']}")
+    assert answer.headers["content-type"].startswith("text/plain")
+    head, _, note = answer.text.partition("\n\n")
+    title, extra, index, *hashes = head.split("\n")
+    assert (title, index) == ("c2sp.org/tlog-proof@v1", f"index {event['place']}")
+    assert base64.b64decode(extra.removeprefix("extra ")) == event["entry"].encode()
+    tree: Tree = verified_checkpoint(note.encode(), key).tree
+    assert includes(tree, event["place"], leaf, [base64.b64decode(each) for each in hashes])
 
 
 async def everything(vault: Installation) -> list[str]:
@@ -64,16 +79,7 @@ async def test_every_event_proves_itself(vault: Installation) -> None:
         base64.b64encode(signed.tree.root).decode(),
     )
     for event in (await listed(vault))["events"]:
-        leaf = sha256(b"\0" + event["entry"].encode()).digest()
-        assert base64.b64encode(leaf).decode() == event["leafHash"]
-        answer = await vault.api.get(f"/v1/audit/proofs/{event['eventId']}")
-        assert answer.headers["content-type"].startswith("text/plain")
-        head, _, note = answer.text.partition("\n\n")
-        title, extra, index, *hashes = head.split("\n")
-        assert (title, index) == ("c2sp.org/tlog-proof@v1", f"index {event['place']}")
-        assert base64.b64decode(extra.removeprefix("extra ")) == event["entry"].encode()
-        tree: Tree = verified_checkpoint(note.encode(), key).tree
-        assert includes(tree, event["place"], leaf, [base64.b64decode(each) for each in hashes])
+        await prove(vault, event, key)
 
 
 async def test_pages_and_filters_find_each_event_once(vault: Installation) -> None:
@@ -112,6 +118,9 @@ async def test_a_cursor_goes_on_over_the_beginning_of_a_new_epoch(vault: Install
         cursor = page["nextCursor"]
     assert walked[: len(before)] == before
     assert {each["epoch"] for each in walked[len(before) :]} == {2}
+    public = (await key_of(vault)).public
+    for event, name in ((walked[0], NAME), (walked[-1], f"{NAME}/2")):
+        await prove(vault, event, NoteKey(name, public))
 
 
 async def test_an_epoch_that_has_no_checkpoint_any_more_is_passed_over(vault: Installation, sql: Sql) -> None:

@@ -90,13 +90,15 @@ class AuditReading:
     async def proof(self, caller: Caller, event_id: str) -> str:
         """Give the proof that a merchant's event is in the log, with the entry itself as its extra data.
 
-        The form is c2sp.org/tlog-proof. Raises `NotFound`, also for an event that no checkpoint covers yet.
+        The form is c2sp.org/tlog-proof; the checkpoint is the newest of the event's epoch. Raises `NotFound`, also for
+        an event that no checkpoint covers yet.
         """
         async with self._database.session() as session:
-            signed = await _signed(session)
-            leaf = await audit_view.leaf_of(session, signed.epoch, caller.merchant_id, event_id) if signed else None
-            if signed is None or leaf is None or leaf.place >= signed.checkpoint.tree.size:
+            found = await audit_view.leaf_of(session, caller.merchant_id, event_id)
+            signed = await _signed_in(session, found[0]) if found else None
+            if found is None or signed is None or found[1].place >= signed.checkpoint.tree.size:
                 raise NotFound(_UNKNOWN)
+            leaf = found[1]
             tree = StoredTree(session, signed.epoch)
             try:
                 hashes = [await tree.hash_of(each) for each in inclusion(leaf.place, signed.checkpoint.tree.size)]

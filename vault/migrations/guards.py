@@ -136,6 +136,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         "audit_epoch": "select",
         "audit_rotation": "select",
         "audit_leaf": "select",
+        "audit_mention": "select",
         "audit_subtree": "select",
         "audit_checkpoint": "select",
         "audit_sink": "select, delete",

@@ -12,7 +12,7 @@ from vault.wire.fields import CursorText, Moment, Reference, Wire
 
 
 class AuditQuery(Wire):
-    """`GET /v1/audit/events`: which events, and which page of them; `objectId` is any id that an event names."""
+    """`GET /v1/audit/events`: which events, and which page of them; `objectId` is any id of the vault that it names."""
 
     type: EventType | None = None
     outcome: Outcome | None = None
