@@ -48,19 +48,23 @@ def _unseen(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an auditor asks for: from a place or moment up to, and without, another; of one merchant or of all."""
+    """What an auditor asks for: from a place or moment up to, and without, another; of one merchant or of all.
+
+    `epoch`: of which epoch of the log; None: of the one that runs.
+    """
 
     since: Bound
     until: Bound
     merchant_id: str | None
     format: str = "jsonl"
+    epoch: int | None = None
 
     @property
     def said(self) -> dict[str, int | str | None]:
         """Give it as it is written down."""
         bounds = {"from": self.since, "to": self.until}
         plain = {name: each.isoformat() if isinstance(each, datetime) else each for name, each in bounds.items()}
-        return {**plain, "merchant": self.merchant_id, "format": self.format}
+        return {**plain, "merchant": self.merchant_id, "format": self.format, "epoch": self.epoch}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +176,10 @@ async def export(settings: Settings, wanted: Wanted, folder: Path, progress: Pro
     async with auditors_desk(settings) as desk, desk.database.session() as session:
         event_id = await audit.append(session, _event(wanted))
         state = unfinished(folder, wanted.said)
-        complete = state is not None or await _signed_up_to(session, desk.signers, event_id)
+        complete = state is not None or await _signed_up_to(session, desk.signers, wanted, event_id)
         try:
-            against = await _taken_up(session, desk.signers, state) if state else await _basis(session, desk.signers)
+            against = await _basis(session, desk.signers, state.epoch if state else wanted.epoch)
+            against = _taken_up(against, desk.signers, state) if state else against
             if state is None:
                 places = await exporting.selected(session, against, wanted.since, wanted.until)
                 state = State(wanted.said, against.epoch, against.note, *places, places.start)
@@ -194,13 +199,18 @@ def _event(wanted: Wanted) -> Event:
     return Event(EventType.AUDIT_EXPORTED, operator_origin(), INSTALLATION, objects, details=details)
 
 
-async def _signed_up_to(session: Session, signers: Sequence[Signer], event_id: str) -> bool:
-    """Wait a while until a checkpoint covers an event, and so everything that was committed before it."""
+async def _signed_up_to(session: Session, signers: Sequence[Signer], wanted: Wanted, event_id: str) -> bool:
+    """Wait a while until a checkpoint covers an event, and so everything that was committed before it.
+
+    An epoch that has ended is not waited for.
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
             while True:
                 with suppress(NothingToExport):
                     against = await exporting.basis(session, signers)
+                    if wanted.epoch not in {None, against.epoch}:
+                        return True
                     place = await audit_log.place_of(session, against.epoch, event_id)
                     if place is not None and place < against.size:
                         return True
@@ -208,18 +218,18 @@ async def _signed_up_to(session: Session, signers: Sequence[Signer], event_id: s
     return False
 
 
-async def _taken_up(session: Session, signers: Sequence[Signer], state: State) -> Basis:
+def _taken_up(newest: Basis, signers: Sequence[Signer], state: State) -> Basis:
     """Give the checkpoint that an unfinished export was begun against."""
-    log = (await _basis(session, signers)).checkpoint.origin
+    log = newest.checkpoint.origin
     try:
         return Basis.of(state.epoch, state.note, [NoteKey(log, each.public) for each in signers])
     except NoteInvalid:
         raise Refused("the unfinished export is of another log: delete its folder") from None
 
 
-async def _basis(session: Session, signers: Sequence[Signer]) -> Basis:
+async def _basis(session: Session, signers: Sequence[Signer], epoch: int | None = None) -> Basis:
     try:
-        return await exporting.basis(session, signers)
+        return await exporting.basis(session, signers, epoch)
     except NothingToExport as error:
         raise Refused(str(error)) from None
     except NoteInvalid:
@@ -243,10 +253,10 @@ async def _prove(session: Session, signer: Signer, against: Basis, making: Makin
     making.put("checkpoint", against.note)
     handed = [json.dumps({"note": note}) + "\n" for note in await audit_epochs.rotations(session)]
     making.put("rotations.jsonl", "".join(handed))
-    digests = making.digests("checkpoint", "rotations.jsonl")
+    making.put("vkey", f"{key}\n")
+    digests = making.digests("checkpoint", "rotations.jsonl", "vkey")
     text = await exporting.manifest(session, against, part, state.disclosed, digests)
     making.put("manifest.json", text)
     making.put("manifest.sig", exporting.signature(text, against, signer))
-    making.put("vkey", f"{key}\n")
     making.complete()
     return {"from": state.start, "to": state.end, "size": against.size, "entries": state.disclosed, "key": str(key)}

@@ -38,7 +38,9 @@ MANIFEST_FIELDS = {
 }
 PROVEN = {"checkpoint", "entries.jsonl", "hashes.bin", "rotations.jsonl"}
 VIEWS = {"entries.csv", "entries.ocsf.jsonl"}  # readings of the entries, each row with the entry itself
-UNPROVEN = {"manifest.json", "manifest.sig", "vkey"}  # what signs, its signature, and a convenience
+OPTIONAL = VIEWS | {"vkey"}  # a convenience; exports of earlier versions do not list it
+UNPROVEN = {"manifest.json", "manifest.sig", "vkey"}
+MISREAD = (ValueError, LookupError, TypeError, AttributeError)
 
 
 class Unusable(Exception):
@@ -174,18 +176,19 @@ def int_or(text: str, otherwise: int = -1) -> int:
     return int(text) if text.isascii() and text.isdigit() else otherwise
 
 
-def read_manifest(folder: Path, key: PinnedKey) -> dict[str, Any]:
-    """Read what the export says of itself, once its signature is checked."""
-    text = (folder / "manifest.json").read_bytes()
-    manifest: dict[str, Any] = json.loads(text)
-    name = key.in_epoch(manifest["epoch"]).name
+def read_manifest(folder: Path, pinned: PinnedKey) -> tuple[dict[str, Any], PinnedKey]:
+    """Read what the export says of itself, once its signature is checked; give also the keys of its epoch."""
+    text, signature = (folder / "manifest.json").read_bytes(), (folder / "manifest.sig").read_bytes()
     try:
-        key.in_epoch(manifest["epoch"]).signed(text, (folder / "manifest.sig").read_bytes())
-    except Invalid as wrong:
-        raise Invalid(f"manifest.json: {wrong}") from None
-    if set(manifest) != MANIFEST_FIELDS or manifest["schema"] != SCHEMA or manifest["origin"] != name:
+        manifest: dict[str, Any] = json.loads(text)
+        key = pinned.followed(list(notes_in(folder / "rotations.jsonl"))).in_epoch(manifest["epoch"])
+        key.signed(text, signature)
+    except (Invalid, *MISREAD) as error:
+        wrong = error if isinstance(error, Invalid) else "not of the format of exports"
+        raise Invalid(f"manifest.json, manifest.sig or rotations.jsonl: {wrong}") from None
+    if set(manifest) != MANIFEST_FIELDS or manifest["schema"] != SCHEMA or manifest["origin"] != key.name:
         raise Invalid("manifest.json: it is not of this log, or of a version that this file does not know")
-    if manifest["files"].keys() - VIEWS != PROVEN:
+    if manifest["files"].keys() - OPTIONAL != PROVEN:
         raise Invalid("manifest.json: it does not list the files of an export")
     for unknown in sorted({each.name for each in folder.iterdir()} - manifest["files"].keys() - UNPROVEN):
         raise Invalid(f"{unknown}: it does not belong to the export")
@@ -193,7 +196,7 @@ def read_manifest(folder: Path, key: PinnedKey) -> dict[str, Any]:
         with (folder / name).open("rb") as opened:
             if name != "entries.jsonl" and hashlib.file_digest(opened, "sha256").hexdigest() != file["sha256"]:
                 raise Invalid(f"{name}: it is not the file that was exported")
-    return manifest
+    return manifest, key
 
 
 def roots_of(manifest: dict[str, Any], hashes: Sequence[bytes], wanted: set[int]) -> dict[int, bytes]:
@@ -351,9 +354,7 @@ class Verdict:
 
 def check(options: argparse.Namespace) -> Verdict:
     """Check everything; raises `Invalid` and `Unusable`."""
-    key = PinnedKey.read(options.key).followed(list(notes_in(options.folder / "rotations.jsonl")))
-    manifest = read_manifest(options.folder, key)
-    key = key.in_epoch(manifest["epoch"])
+    manifest, key = read_manifest(options.folder, PinnedKey.read(options.key))
     head = Head.read((options.folder / "checkpoint").read_bytes(), key)
     if (head.size, head.root) != (manifest["size"], digest(manifest["root"])):
         raise Invalid("checkpoint: it is not the one that the export was made from")
@@ -462,7 +463,7 @@ def judged(options: argparse.Namespace) -> Verdict:
         return Verdict(1, f"unusable: {error}")
     except Invalid as wrong:
         return Verdict(2, f"INVALID: {wrong}")
-    except (ValueError, LookupError, TypeError, AttributeError, csv.Error):
+    except (*MISREAD, csv.Error):
         return Verdict(2, "INVALID: a file is not of the format of exports")
 
 

@@ -48,6 +48,9 @@ def catalogue() -> None:
 @audit.command()
 @click.option("--from", "since", metavar="WHEN", help="A place in the log, or a moment as 2026-01-31T00:00:00Z.")
 @click.option("--to", "until", metavar="WHEN", help="Likewise; what is there itself is not exported.")
+@click.option(
+    "--epoch", type=click.IntRange(min=1), metavar="N", help="Of an earlier epoch, up to its last checkpoint."
+)
 @click.option("--merchant", "merchant_id", metavar="ID", help="Only this merchant's entries; of others the hashes.")
 @click.option(
     "--format",
@@ -77,7 +80,7 @@ def export(since: str | None, until: str | None, merchant_id: str | None, folder
     from ops.cli.progress_view import counted
     from ops.operating import command_settings
 
-    wanted = Wanted(bound(since), bound(until), merchant_id, rest["format"])
+    wanted = Wanted(bound(since), bound(until), merchant_id, rest["format"], rest["epoch"])
     with counted("audit export") as progress:
         exported = asyncio.run(write(command_settings(), wanted, folder, progress))
     show_record(exported.record, as_json=rest["as_json"])

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeAlias
 import orjson
 
 from keys.signing import Signer
+from vault.audit.log_keys import LogKeys, name_of
 from vault.audit.merkle import Range
 from vault.audit.note import Checkpoint, NoteInvalid, NoteKey, sign, verified_checkpoint
 from vault.auditing.stored_tree import StoredTree
@@ -76,16 +77,19 @@ def _has_signed(key: NoteKey, note: str) -> bool:
     return True
 
 
-async def basis(session: Session, signers: Sequence[Signer]) -> Basis:
-    """Give the newest checkpoint; raises `NothingToExport`, or `NoteInvalid` for one that no key of the log has signed.
+async def basis(session: Session, signers: Sequence[Signer], epoch: int | None = None) -> Basis:
+    """Give the newest checkpoint of an epoch, or (None) of the one that runs.
 
-    After the key was replaced the newest checkpoint is the old key's, until the next one.
+    Raises `NothingToExport`, or `NoteInvalid` for one that no key of the log has signed. After the key was replaced the
+    newest checkpoint is the old key's, until the next one.
     """
     head = await audit_log.head(session)
-    note = await audit_log.newest_checkpoint(session, head.epoch) if head else None
+    wanted = (head.epoch if head else 1) if epoch is None else epoch
+    note = await audit_log.newest_checkpoint(session, wanted) if head else None
     if head is None or note is None:
-        raise NothingToExport("nothing is signed yet: a worker has to run")
-    return Basis.of(head.epoch, note, [NoteKey(head.origin, each.public) for each in signers])
+        raise NothingToExport(f"nothing is signed in epoch {wanted}: it has not begun, or a worker has to run")
+    keys = LogKeys(name_of(head.origin, head.epoch), tuple(each.public for each in signers))
+    return Basis.of(wanted, note, keys.of(wanted))
 
 
 async def selected(session: Session, against: Basis, since: Bound, until: Bound) -> Range:

@@ -84,6 +84,11 @@ def test_a_database_that_was_set_back_begins_a_new_epoch_and_verifiers_follow(
     assert verdict(capsys, office.bundle, vkey)[0] == 0
     code, said = verdict(capsys, folder, office.key, "--previous", str(office.bundle / "checkpoint"))
     assert (code, "cannot be used" in said) == (1, True)
+    ended = exported(office, "first", "--epoch", "1")
+    assert lines(ended) == lines(office.bundle)
+    previous = ("--previous", str(office.bundle / "checkpoint"))
+    assert verdict(capsys, ended, office.key, *previous)[0] == 0
+    assert "epoch 3" in office.desk.refusal("audit", "export", "--epoch", "3", "-o", str(office.desk.folder / "third"))
 
 
 def test_an_epoch_does_not_begin_while_the_anchor_does_not_answer(office: Office) -> None:
