@@ -7,7 +7,7 @@ UV     ?= uv
 CARDS ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs search soak soak-audit ha upgrade bench rotation check fmt lint type arch serve dev sbom lock clean
+.PHONY: help demo test programs search soak soak-audit ha upgrade restore bench rotation check fmt lint type arch serve dev sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ ha: $(STAMP) ## Payments while the database's leader changes, dies, hangs (Patro
 
 upgrade: $(STAMP) ## From the version before to this one and back, under load, two minutes (BEFORE=ref)
 	$(BIN)/python -m tests.endurance.upgrade $(addprefix --before ,$(BEFORE))
+
+restore: $(STAMP) ## Go back to an earlier moment, by the runbook, while buyers pay; two minutes
+	$(BIN)/python -m tests.endurance.restore
 
 bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
 	$(BIN)/python -m ops.bench $(ARGS)

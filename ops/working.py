@@ -42,16 +42,19 @@ from vault.worker.webhook_sender import WebhookSender
 _LONGEST_IDLE: Final = 1.0
 
 
-def run_worker(host: str = "127.0.0.1", port: int | None = None) -> None:
-    """Work until SIGTERM or SIGINT; raises `Refused` for a port that is taken, and what keeps services from opening."""
+def run_worker(host: str = "127.0.0.1", port: int | None = None, *, hold_expiry: bool = False) -> None:
+    """Work until SIGTERM or SIGINT; `hold_expiry` leaves out what is done to things for their age alone.
+
+    Raises `Refused` for a port that is taken, and what keeps services from opening.
+    """
     keep_memory_private()
     listener = listener_for(host, port) if port else None
     settings = load_settings(os.environ)
     configure(settings.log_format)
-    asyncio.run(_work(settings, listener))
+    asyncio.run(_work(settings, listener, hold_expiry=hold_expiry))
 
 
-async def _work(settings: Settings, listener: socket.socket | None) -> None:
+async def _work(settings: Settings, listener: socket.socket | None, *, hold_expiry: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,7 +68,8 @@ async def _work(settings: Settings, listener: socket.socket | None) -> None:
     ):
         pulses: list[Pulse] = []
         beating = heartbeat(services.database, pulses)
-        await run((beating, *_loops(services), *_webhook_loops(services, sender), *auditing), stop, pulses)
+        loops = (beating, *_loops(services), *_webhook_loops(services, sender), *auditing)
+        await run(_ageless(loops) if hold_expiry else loops, stop, pulses)
 
 
 @asynccontextmanager
@@ -114,6 +118,10 @@ def _sender(settings: Settings) -> WebhookSender:
 def _webhook_loops(services: Services, sender: WebhookSender) -> tuple[Loop, ...]:
     idle = min(_LONGEST_IDLE, services.settings.webhook_retries[0])
     return webhook_loops(Deliverer(services, sender), idle=idle)
+
+
+def _ageless(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+    return tuple(loop for loop in loops if not loop.by_time)
 
 
 def _loops(services: Services) -> tuple[Loop, ...]:

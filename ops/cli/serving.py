@@ -21,8 +21,9 @@ def serve(host: str, port: int, workers: int, *, with_worker: bool) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(1, 65_535), help="Answer /healthz, /readyz and /metrics there.")
-def worker(host: str, port: int | None) -> None:
+@click.option("--hold-expiry", is_flag=True, help="End, delete and replace nothing for its age: after a restore.")
+def worker(host: str, port: int | None, *, hold_expiry: bool) -> None:
     """Do the work that no request waits for: payments whose outcome is not known yet. Any number may run."""
     from ops.working import run_worker
 
-    run_worker(host, port)
+    run_worker(host, port, hold_expiry=hold_expiry)

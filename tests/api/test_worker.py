@@ -196,3 +196,11 @@ async def test_a_worker_that_is_not_ready_says_so(vault: Installation, onboarded
     ):
         answer = await monitoring.get("/readyz")
     assert (answer.status_code, answer.json()["database"], answer.json()["loops"]) == (503, False, {})
+
+
+async def test_a_worker_that_holds_expiry_leaves_out_what_is_done_for_age_alone(vault: Installation) -> None:
+    """T-35."""
+    async with working._sender(vault.settings) as sender:
+        loops = (*working._loops(vault.services), *working._webhook_loops(vault.services, sender))
+    held = {each.name for each in loops} - {each.name for each in working._ageless(loops)}
+    assert held == {"attempts", "counting", "event_purge", "expiry", "keys", "retention"}

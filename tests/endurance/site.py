@@ -100,10 +100,12 @@ def new_folder(stack: ExitStack, name: str) -> Folder:
     return folder
 
 
-def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str], code: Path | None = None) -> Site:
+def open_site(
+    stack: ExitStack, folder: Folder, at: Callable[[str], str], code: Path | None = None, **more: str
+) -> Site:
     """Set the installation up and start it, with other code than this where a folder of it is given.
 
-    `at` puts a login before the database's address.
+    `at` puts a login before the database's address; `more` are further settings.
     """
     ports = remembered_ports(folder.root / "vault-ports.json", (*SERVERS, GATEWAY))
     urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
@@ -115,7 +117,7 @@ def open_site(stack: ExitStack, folder: Folder, at: Callable[[str], str], code: 
     arguments = ["sandbox", "--port", str(ports[GATEWAY]), "--gateway-key-file", str(key_file)]
     _add(site, GATEWAY, [*arguments, "--state-directory", str(folder.sandbox)], running(None, {}))
     await_that(lambda: is_up(urls[GATEWAY], "/_sandbox/health"))
-    settings = _settings(folder, urls, at(f"{RUNTIME_LOGIN}:{password}"))
+    settings = _settings(folder, urls, at(f"{RUNTIME_LOGIN}:{password}")) | more
     site.environ = {f"{PREFIX}{name}": value for name, value in settings.items()}
     gateway_key = write_public_key(keep_private_key(key_file).public_key())
     operators = {f"{PREFIX}ADMIN_DATABASE_URL": superuser, "ROOT": str(folder.root), "GATEWAY_KEY": gateway_key}

@@ -17,7 +17,7 @@ from tests.endurance.load import Acknowledged
 from tests.endurance.site import GATEWAY, PATIENCE, Site
 from vault.hosts import Hosts
 
-_OPEN = (
+STILL_OPEN = (
     "select count(*) from vault.payment where status not in ('SUCCESS', 'FAIL', 'CANCELLED') or store_state = 'PENDING'"
 )
 # The news of a capture may overtake the answer to its payment; an inquiry tells it again.
@@ -54,7 +54,7 @@ async def judge(site: Site, told: Acknowledged) -> Verdict:
     """Wait until all payments are final and the audit log is complete, then look."""
     connection = await Hosts(site.superuser).connect()
     try:
-        still_open = await _until_none(lambda: connection.fetchval(_OPEN))
+        still_open = await _until_none(lambda: connection.fetchval(STILL_OPEN))
         await _until_none(lambda: connection.fetchval(_UNSEQUENCED))
         return await _compare(site, told, connection, still_open)
     finally:

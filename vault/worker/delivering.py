@@ -165,5 +165,5 @@ def webhook_loops(deliverer: Deliverer, *, idle: float) -> tuple[Loop, Loop]:
     """Give the loop that delivers events, and the one that forgets them in the end."""
     return (
         Loop("webhooks", lambda: deliverer.once(idle), idle, deliverer.finish),
-        Loop("event_purge", deliverer.purge, _PURGE_SECONDS),
+        Loop("event_purge", deliverer.purge, _PURGE_SECONDS, by_time=True),
     )

@@ -21,4 +21,4 @@ def key_loops(reencryption: Reencryption, life: KeyLife, *, max_age_days: int, i
         await reencryption.watch_deadline()
         return False
 
-    return Loop("reencryption", reencryption.step, idle), Loop("keys", look, _LOOK_SECONDS)
+    return Loop("reencryption", reencryption.step, idle), Loop("keys", look, _LOOK_SECONDS, by_time=True)

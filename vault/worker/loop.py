@@ -42,13 +42,14 @@ async def _nothing() -> None:
 class Loop:
     """A kind of work: `once` does what there is and tells whether there was any; `idle` is the pause after none.
 
-    `finish` waits for what was only begun.
+    `finish` waits for what was only begun; `by_time` is work that ends, deletes or replaces things for their age alone.
     """
 
     name: str
     once: Callable[[], Awaitable[bool]]
     idle: float
     finish: Callable[[], Awaitable[None]] = _nothing
+    by_time: bool = False
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ def token_deletions(tokens: GatewayTokens, *, idle: float) -> Loop:
 
 def forgetting_attempts(guard: RetryGuard) -> Loop:
     """Give the loop that deletes declines which no retry rule looks at any more."""
-    return Loop("attempts", guard.purge, _SELDOM)
+    return Loop("attempts", guard.purge, _SELDOM, by_time=True)
 
 
 def counting(database: Database) -> Loop:
@@ -165,7 +166,7 @@ def counting(database: Database) -> Loop:
             await limits.prune(session)
         return False
 
-    return Loop("counting", once, _SELDOM)
+    return Loop("counting", once, _SELDOM, by_time=True)
 
 
 def orphanage(orphans: Orphans, *, idle: float) -> Loop:
@@ -176,4 +177,7 @@ def orphanage(orphans: Orphans, *, idle: float) -> Loop:
 def card_life(sweep: ExpirySweep, retention: Retention, *, interval: float) -> tuple[Loop, Loop]:
     """Give the loop that notes expiries, and the one that purges what is past its period, every `interval` seconds."""
     idle = min(_LIFE_SECONDS, interval)
-    return Loop("expiry", sweep.once, idle), Loop("retention", retention.once, idle)
+    return (
+        Loop("expiry", sweep.once, idle, by_time=True),
+        Loop("retention", retention.once, idle, by_time=True),
+    )
