@@ -73,7 +73,7 @@ class Archive:
         program = find_binaries().folder / "pg_basebackup"
         options = ["--host", HOST, "--port", str(self._port), "--username", "postgres", "--wal-method", "none"]
         password = (self._root / "first" / "superuser.password").read_text()
-        command = [program, *options, "--checkpoint", "fast", "--pgdata", self._root / "base"]
+        command = [str(program), *options, "--checkpoint", "fast", "--pgdata", str(self._root / "base")]
         subprocess.run(command, check=True, env={"PGPASSWORD": password, "LC_ALL": "C"}, capture_output=True)
 
     def archive_all(self) -> None:
