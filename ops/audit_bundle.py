@@ -76,7 +76,10 @@ def unfinished(folder: Path, asked: Mapping[str, Any]) -> State | None:
 
 
 class Making:
-    """The folder while it is written: lines are added, then files, then it takes its place. Used in a `with`."""
+    """The folder while it is written: lines are added, then files, then it takes its place. Used in a `with`.
+
+    `state` is what was saved last.
+    """
 
     def __init__(self, folder: Path, state: State, log_name: str) -> None:
         self._folder = folder.absolute()
@@ -84,6 +87,7 @@ class Making:
         self._log_name = log_name
         self._stack = ExitStack()
         self._files: dict[str, BinaryIO] = {}
+        self._place, self._disclosed = state.place, state.disclosed
         self.state = state
 
     def __enter__(self) -> Self:
@@ -128,9 +132,8 @@ class Making:
         if line.disclosed and self._view:
             logged = read(line.place, line.hash, line.octets.removesuffix(b"\n"))
             self._files[self._view.name].write(self._view.line(logged, self._log_name))
-        disclosed = self.state.disclosed + line.disclosed
-        self.state = replace(self.state, place=line.place + 1, disclosed=disclosed)
-        if (self.state.place - self.state.start) % _SAVED_EVERY == 0:
+        self._place, self._disclosed = line.place + 1, self._disclosed + line.disclosed
+        if (self._place - self.state.start) % _SAVED_EVERY == 0:
             self.save()
 
     def save(self) -> None:
@@ -141,7 +144,7 @@ class Making:
         self._keep({name: file.tell() for name, file in self._files.items()})
 
     def _keep(self, lengths: Mapping[str, int]) -> None:
-        self.state = replace(self.state, lengths=lengths)
+        self.state = replace(self.state, place=self._place, disclosed=self._disclosed, lengths=lengths)
         place = _partial(self._folder) / _STATE
         new = place.with_suffix(".new")
         new.write_bytes(orjson.dumps(asdict(self.state)))

@@ -42,9 +42,12 @@ create trigger drop_event before insert on vault.audit_pending for each row exec
 def main(rounds: int, processes: int, seconds: float) -> None:
     """Measure so many pairs, and print the medians as a table."""
     plan = Plan(cases=(Case.STORE,), rounds=rounds, seconds=seconds)
+    rows: dict[str, float] = {}
     with stoppable(), Site() as site:
         machine = facts(site.superuser_url("postgres"))
         rows = _measured(site, plan, processes)
+    if not rows:
+        raise click.ClickException("the measurement was interrupted")
     click.echo(", ".join(f"{name} {value}" for name, value in machine.items()) + "\n")
     click.echo(f"| {Case.STORE.route}, {rounds} pairs, {processes} processes | median |\n| --- | --- |")
     for name, figure in rows.items():
