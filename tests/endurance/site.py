@@ -75,7 +75,8 @@ class Site:
     def run_with(self, name: str, code: Path | None) -> None:
         """Stop one of the vault's processes, if it runs, and start it with the code in a folder (None: with this)."""
         if name in self.processes:
-            self.processes[name].stop()
+            self.processes[name].ask_to_stop()
+            await_that(lambda: not self.processes[name].running)  # it drains as long as it needs
         command = ["worker"] if name == WORKER else ["serve", "--port", self.urls[name].rpartition(":")[2]]
         _add(self, name, command, running(code, self.environ))
         if name != WORKER:
