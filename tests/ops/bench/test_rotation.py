@@ -3,12 +3,15 @@
 import json
 import logging
 
+import pytest
 from click.testing import CliRunner
 
 from ops.bench import rotation
 
 
-def test_cards_are_moved_while_payments_run_and_a_worker_is_killed() -> None:
+def test_cards_are_moved_while_payments_run_and_a_worker_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "_PACED", 100)
+    monkeypatch.setattr(rotation, "_ROUNDS", 1)
     arguments = ["--cards", "1500", "--deaths", "1", "--seconds", "0.2", "--connections", "2"]
     result = CliRunner().invoke(rotation.main, arguments)
     logging.getLogger().handlers.clear()
