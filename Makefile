@@ -59,8 +59,11 @@ upgrade: $(STAMP) ## From the version before to this one and back, under load, t
 restore: $(STAMP) ## Go back to an earlier moment, by the runbook, while buyers pay; two minutes
 	$(BIN)/python -m tests.endurance.restore
 
-bench: $(STAMP) ## Measure the vault beside its limits, about ten minutes (ARGS=--quick: one)
+bench: $(STAMP) ## Measure requests, audit log and re-encryption beside their limits, half an hour (ARGS=--quick: requests, a minute)
 	$(BIN)/python -m ops.bench $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m ops.bench.audit_overhead)
+	$(if $(ARGS),,$(BIN)/python -m ops.bench.audit)
+	$(if $(ARGS),,$(BIN)/python -m ops.bench.rotation --cards $(CARDS))
 
 rotation: $(STAMP) ## Re-encrypt while payments run and workers are killed, open every card (CARDS=20000)
 	$(BIN)/python -m ops.bench.rotation --cards $(CARDS) $(ARGS)

@@ -10,7 +10,7 @@ from ops.doctor_findings import Finding, Findings, Level, Patient
 from ops.refusal import Refused
 from ops.schema import check_schema
 from vault.migrations import SchemaDiffers
-from vault.roles import APP, OPERATOR
+from vault.roles import APP, AUDITOR, OPERATOR
 
 _OLDEST: Final = 15
 _CLOCK_TOLERANCE: Final = 1.0
@@ -21,6 +21,8 @@ async def connections(patient: Patient) -> Findings:
     urls = {"CARDVAULT_DATABASE_URL": patient.settings.database_url}
     if patient.settings.admin_database_url is not None:
         urls["CARDVAULT_ADMIN_DATABASE_URL"] = patient.settings.admin_database_url
+    if patient.settings.auditor_database_url is not None:
+        urls["CARDVAULT_AUDITOR_DATABASE_URL"] = patient.settings.auditor_database_url
     for name, url in urls.items():
         reason = await why_no_connection(url.get_secret_value())
         if reason is None:
@@ -80,5 +82,11 @@ async def roles(patient: Patient) -> Findings:
     if not facts.is_operator:
         said = f"the operators' login may not act as {OPERATOR}"
         yield Finding("roles", Level.FAIL, said, f"grant {OPERATOR} to that login")
+    if not facts.is_auditor:
+        said = f"/v1/audit answers 503: the servers may not act as {AUDITOR}"
+        advice = (
+            "where merchants read their part of the audit log, name a login in CARDVAULT_AUDITOR_DATABASE_URL that may"
+        )
+        yield Finding("roles", Level.WARN, said, advice)
     if facts.is_app and facts.is_operator and not facts.may_define:
         yield Finding("roles", Level.OK, "servers may only read and write, operators' commands may manage")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.connection import connect, needed_right
-from vault.roles import APP, OPERATOR, SEQUENCER
+from vault.roles import APP, AUDITOR, OPERATOR, SEQUENCER
 from vault.settings import Settings
 
 _SERVER: Final = """
@@ -41,11 +41,12 @@ class Facts:
     may_define: bool
     is_operator: bool
     is_sequencer: bool
+    is_auditor: bool
     folder: Path | None
 
 
 async def read_facts(settings: Settings) -> Facts:
-    """Ask both logins."""
+    """Ask each login."""
     servers = await connect(settings.database_url.get_secret_value())
     try:
         before = time.time()
@@ -62,7 +63,12 @@ async def read_facts(settings: Settings) -> Facts:
         folder = await operators.fetchval(_FOLDER)
     finally:
         await operators.close()
-    if server is None or rights is None or worker is None or operator is None:
+    auditors = await connect((settings.auditor_database_url or settings.database_url).get_secret_value())
+    try:
+        auditor = await auditors.fetchrow(_RIGHTS, AUDITOR, needed_right(auditors))
+    finally:
+        await auditors.close()
+    if server is None or rights is None or worker is None or operator is None or auditor is None:
         raise RuntimeError("a question of one row was answered with none")
     return Facts(
         major,
@@ -72,5 +78,6 @@ async def read_facts(settings: Settings) -> Facts:
         rights["defines"],
         operator["member"],
         worker["member"],
+        auditor["member"],
         Path(folder) if folder else None,
     )

@@ -16,7 +16,7 @@ from vault.db import Database
 from vault.directory import GatewayKeys
 from vault.merchant import MerchantSettings
 from vault.onboarding import NewClient, NewMerchant
-from vault.roles import APP, SEQUENCER
+from vault.roles import APP, AUDITOR, SEQUENCER
 from vault.settings import Settings
 from vault.store import keys
 
@@ -38,7 +38,7 @@ async def prepare_database(superuser_url: str) -> str:
             known = await session.value("select count(*) from pg_roles where rolname = $1", RUNTIME_LOGIN)
             if not known:
                 await session.rows(f"create role {RUNTIME_LOGIN} noinherit")
-            await session.rows(f"grant {APP}, {SEQUENCER} to {RUNTIME_LOGIN}")
+            await session.rows(f"grant {APP}, {SEQUENCER}, {AUDITOR} to {RUNTIME_LOGIN}")
             # A statement that changes a role takes no parameters; the password's characters need no quoting.
             await session.rows(f"alter role {RUNTIME_LOGIN} login password '{password}'")
     finally:

@@ -118,6 +118,17 @@ def test_the_api_key_stores_and_pays(dev: Dev) -> None:
     assert dev.pay("pays").json["paymentStatus"] == "SUCCESS"
 
 
+def test_the_api_key_reads_the_audit_log(dev: Dev) -> None:
+    assert dev.pay("on-record").json["paymentStatus"] == "SUCCESS"
+
+    def listed() -> list[str]:
+        return [event["eventId"] for event in dev.ask("GET", "/v1/audit/events").json["events"]]
+
+    await_that(lambda: bool(listed()))
+    assert dev.ask("GET", "/v1/audit/checkpoint").json["size"] > 0
+    assert dev.ask("GET", f"/v1/audit/proofs/{listed()[0]}").status == 200
+
+
 def test_the_environment_leads_other_commands_here(dev: Dev) -> None:
     assert dev.desk.data("merchants", "show", dev.state["merchantId"])["name"] == "Playground"
     assert dev.desk.run("doctor").exit_code == 0

@@ -157,7 +157,7 @@ def test_a_log_that_does_not_grow_and_a_sink_in_trouble_are_warnings(desk: Desk,
     assert found["no checkpoint leaves the database"]["level"] == "ok"
 
 
-def test_a_login_that_is_no_sequencers_is_a_warning(desk: Desk, database_url: str) -> None:
+def test_a_login_that_is_no_sequencers_or_auditors_is_a_warning(desk: Desk, database_url: str) -> None:
     login = f"server_{database_url.rpartition('/')[2]}"
 
     async def make(*statements: str) -> None:
@@ -170,6 +170,9 @@ def test_a_login_that_is_no_sequencers_is_a_warning(desk: Desk, database_url: st
     try:
         url = f"postgresql://{login}:only-here@{database_url.rpartition('@')[2]}"
         found = findings(desk, 0, database_url=url, admin_database_url=database_url)
-        assert any("may not act as cardvault_sequencer" in each["finding"] for each in found)
+        for role in ("cardvault_sequencer", "cardvault_auditor"):
+            assert any(f"may not act as {role}" in each["finding"] and each["level"] == "warn" for each in found)
+        found = findings(desk, 0, database_url=url, auditor_database_url=database_url, admin_database_url=database_url)
+        assert not any("cardvault_auditor" in each["finding"] for each in found)
     finally:
         asyncio.run(make(f"drop role {login}"))
