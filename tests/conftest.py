@@ -15,6 +15,7 @@ from tests.hsm import Hsm, initialised, module
 from tests.kms import Kms, serving
 from tests.lacking import need
 
+pytest.register_assert_rewrite("tests.machine")  # what a machine found says what it compared
 _RUN = pytest.StashKey[Run]()
 _KEY = "cardvault_cluster"
 

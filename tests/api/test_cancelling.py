@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from tests.api.gateway import IN_PROCESS, SUCCESS, UNKNOWN_ORDER, Puppet, courier, failure, told
+from tests.api.money import ask_refund
 from tests.api.shop import Sql, of_tenant, paid, payment, problem, shown, until
 from tests.installation import Blueprint, Installation
+from vault.payments.sending import Sender
 
 pytestmark = pytest.mark.anyio
 INQUIRED = {"result": SUCCESS, "paymentAmount": {"currency": "EUR", "value": "2590"}}
@@ -32,6 +34,23 @@ async def test_an_authorised_payment_is_cancelled_at_once_and_again_the_same(vau
     again = await _cancel(vault, view)
     assert (again.status_code, again.json()) == (200, answer.json())
     assert len(await vault.sent(view["paymentRequestId"], "cancel")) == 1
+
+
+async def test_an_inquiry_that_a_cancellation_overtook_contradicts_nothing(
+    vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await paid(vault, payment())
+    inquire = Sender.inquire
+
+    async def overtaken(*asked: Any) -> Any:
+        evidence = await inquire(*asked)
+        assert (await _cancel(vault, view)).status_code == 200
+        return evidence
+
+    monkeypatch.setattr(Sender, "inquire", overtaken)
+    problem(await ask_refund(vault, view), 409, "payment_not_refundable")
+    assert (await shown(vault, view["paymentId"]))["paymentStatus"] == "CANCELLED"
+    assert await sql.alarms() == set()
 
 
 async def test_a_captured_payment_is_not_cancelled(vault: Installation, sql: Sql) -> None:

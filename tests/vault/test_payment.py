@@ -57,9 +57,11 @@ def test_another_outcome_is_a_contradiction(standing: Status, claim: Status) -> 
 
 
 @pytest.mark.parametrize("claim", [Status.SUCCESS, Status.FAIL])
-def test_what_is_cancelled_stays_so_and_only_an_inquiry_can_contradict(claim: Status) -> None:
+def test_what_is_cancelled_stays_so_and_only_an_inquiry_made_since_can_contradict(claim: Status) -> None:
     assert all(_judged(Status.CANCELLED, claim, source) is Verdict.IGNORE for source in TOLD)
-    assert _judged(Status.CANCELLED, claim, Source.INQUIRY) is Verdict.CONTRADICTION
+    asked = {before: Evidence(Source.INQUIRY, claim, asked_when=before) for before in Status}
+    verdicts = {before: judge(Standing(Status.CANCELLED), evidence) for before, evidence in asked.items()}
+    assert verdicts == {**dict.fromkeys(Status, Verdict.IGNORE), Status.CANCELLED: Verdict.CONTRADICTION}
 
 
 def test_what_was_believed_not_to_be_sent_may_still_turn_up() -> None:

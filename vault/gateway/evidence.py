@@ -5,6 +5,7 @@ as text and never guessed at; a message that names another payment or another am
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -80,7 +81,7 @@ def read_inquiry(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
         letter,
         message[:256] if isinstance(message, str) else "",
     )
-    return _evidence(body, payment, Source.INQUIRY, status, own)
+    return replace(_evidence(body, payment, Source.INQUIRY, status, own), asked_when=payment.status)
 
 
 def unknown_to_gateway(evidence: Evidence) -> bool:
