@@ -6,7 +6,6 @@ controls API-5).
 """
 
 import asyncio
-import base64
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ _log = get_logger(__name__)
 _WAITING: Final = 200  # requests of one process, at most, that are being slowed at the same time
 _TOLD: Final = 10_000
 _SUBJECT_BYTES: Final = 15
+_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")  # of hexadecimal digits, so that none looks like a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class CardGuard:
 
     async def _subject(self, merchant_id: str, kind: str, text: str) -> str:
         digest = await self._keyring.digest(merchant_id, Label.SUBJECT, f"{kind}:{text}".encode())
-        return f"{kind}_{base64.b32encode(digest.value[:_SUBJECT_BYTES]).decode().lower()}"
+        return f"{kind}_{digest.value[:_SUBJECT_BYTES].hex().translate(_LETTERS)}"
 
     async def _tell(self, caller: Caller, findings: list[_Finding]) -> None:
         """Raise an alarm, once for each step in each window, about whoever is slowed or stopped."""

@@ -7,10 +7,10 @@ of time that it was granted for; while nobody can count, the limit's rule says w
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
-from math import ceil
-from typing import Final, TypeAlias
+from math import ceil, inf
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
 from keys.lru import Lru
 from vault.db import Database, Session, StatementFailed
@@ -34,13 +34,12 @@ _IPV6_PREFIX: Final = 64  # what one subscriber has
 _NOTHING_YET: Final = Granted(1, (), (), (), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Spender:
+class Spender(NamedTuple):
     """Who spends slots: a client of a merchant with its own quotas, or an address."""
 
     merchant_id: str
     subject: str
-    overrides: Overrides = field(default_factory=dict)
+    overrides: Overrides = MappingProxyType({})
 
 
 class _Lease:
@@ -54,6 +53,8 @@ class _Lease:
         "_names",
         "_policy",
         "_size",
+        "_told",
+        "_told_until",
         "_until",
         "asking",
         "failing_until",
@@ -62,11 +63,11 @@ class _Lease:
     def __init__(self) -> None:
         self.asking = asyncio.Lock()
         self.failing_until = 0.0
-        self._advertised = b""
+        self._advertised = (b"ratelimit-policy", b"")
+        self._told = b""
         self._policy: Policy
-        self._names: list[str] = []
         self._granted = _NOTHING_YET
-        self._asked_at = self._until = 0.0
+        self._asked_at = self._until = self._told_until = 0.0
         self._left, self._size = 0, 1
 
     def spend(self, now: float) -> bool:
@@ -96,9 +97,8 @@ class _Lease:
 
     def fill(self, policy: Policy, granted: Granted, asked_at: float) -> None:
         """Take what was granted; it is good until the slice ends that ran when it was asked for, by the own clock."""
-        self._policy, self._advertised = policy, policy.advertised.encode()
-        self._names = [f'"{window}"' for window in policy.windows]
-        self._granted, self._asked_at = granted, asked_at
+        self._policy, self._advertised = policy, (b"ratelimit-policy", policy.advertised.encode())
+        self._granted, self._asked_at, self._told_until = granted, asked_at, 0.0
         self._left = granted.slots
         lasts = granted.fresh if granted.slots else min(_ASK_AGAIN, max(granted.waits))
         self._until = asked_at + lasts
@@ -110,10 +110,18 @@ class _Lease:
 
     def headers(self, now: float) -> Headers:
         """Give what the answer says of the limit (controls API-4)."""
-        each = zip(self._names, self._granted.remaining, self.waits(now), strict=True)
+        if now >= self._told_until:
+            self._tell(now)
         left = self._left
-        told = ", ".join([f"{name};r={remaining + left};t={wait}" for name, remaining, wait in each])
-        return (b"ratelimit-policy", self._advertised), (b"ratelimit", told.encode())
+        return self._advertised, (b"ratelimit", self._told % tuple([each + left for each in self._granted.remaining]))
+
+    def _tell(self, now: float) -> None:
+        """Write down what the headers say, but for the slots, until one of the waits is a second less."""
+        waits = self.waits(now)
+        each = zip(self._policy.windows, waits, strict=True)
+        self._told = ", ".join([f'"{window}";r=%d;t={wait}' for window, wait in each]).encode()
+        running = [granted - wait for granted, wait in zip(self._granted.waits, waits, strict=True) if wait]
+        self._told_until = self._asked_at + 1 + min(running, default=inf)
 
     def refusal(self, now: float) -> RateLimited:
         """Give the error of a request for which there is no slot."""
@@ -123,8 +131,7 @@ class _Lease:
         return RateLimited(self._policy.limit, names, retry_after=max(1, seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How a spender stands after asking: the refusal where there is one, and what the answer's headers say."""
 
     refusal: VaultError | None

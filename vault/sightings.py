@@ -83,13 +83,12 @@ class Sightings:
                     del self._pending[sighting]
                 try:
                     async with self._database.session() as session:
-                        new = await limits.remember(session, batch, SPAN)
+                        known = await limits.remember(session, batch, SPAN)
                 except (DatabaseUnavailable, StatementFailed):
                     _log.error("limits.sightings_lost", count=len(batch))
                     return
-                for sighting in batch:
-                    if sighting not in new:
-                        self._already(sighting)
+                for sighting in known:
+                    self._already(sighting)
 
     async def close(self) -> None:
         """Write down what is left."""

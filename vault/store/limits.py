@@ -3,7 +3,7 @@
 It refuses to know limits and their quotas' reasons. Invariant: a slot is never given twice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,11 +23,16 @@ order by place
 _NOTE = "select seen, known, wait from vault.note_card($1, $2, $3, $4, $5)"
 # In the order of the key, so that two processes that write the same rows do not wait for each other in a circle.
 _REMEMBER = """
-insert into vault.card_sighting as s (merchant_id, subject, print)
-select * from unnest($1::text[], $2::text[], $3::bytea[]) as new(merchant_id, subject, print) order by 1, 2, 3
-on conflict (merchant_id, subject, print) do update set seen_at = excluded.seen_at
-    where s.seen_at < clock_timestamp() - make_interval(secs => $4)
-returning merchant_id, subject, print
+with given as (
+    select * from unnest($1::text[], $2::text[], $3::bytea[]) with ordinality as one(merchant_id, subject, print, place)
+), new as (
+    insert into vault.card_sighting as s (merchant_id, subject, print)
+    select merchant_id, subject, print from given order by 1, 2, 3
+    on conflict (merchant_id, subject, print) do update set seen_at = excluded.seen_at
+        where s.seen_at < clock_timestamp() - make_interval(secs => $4)
+    returning merchant_id, subject, print
+)
+select place from given left join new using (merchant_id, subject, print) where new.print is null
 """
 _SEEN = """
 select exists (
@@ -129,10 +134,10 @@ async def note_card(session: Session, sighting: Sighting, span: int, most: int) 
     return Noted(row["seen"], row["known"], row["wait"])
 
 
-async def remember(session: Session, sightings: Iterable[Sighting], span: int) -> set[Sighting]:
-    """Write sightings down; gives those that were not known within so many seconds."""
+async def remember(session: Session, sightings: Sequence[Sighting], span: int) -> list[Sighting]:
+    """Write sightings down; gives those that were known within so many seconds."""
     columns = list(zip(*sightings, strict=True))
-    return {Sighting(*row) for row in await session.rows(_REMEMBER, *columns, span)}
+    return [sightings[row["place"] - 1] for row in await session.rows(_REMEMBER, *columns, span)]
 
 
 async def seen(session: Session, sighting: Sighting, span: int) -> bool:
