@@ -3,6 +3,7 @@
 It refuses to know what is done with them. Invariant: a card number and a CVV are sealed types from here on.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -47,14 +48,14 @@ class CardField(Wire):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         try:
-            Expiry.parse(self.expiry_month, self.expiry_year)
+            self.expiry  # noqa: B018 - parsed for its error
         except ValueError:
             raise refusal("expiry_invalid") from None
         if self.cvv is not None and not self.cvv.fits(self.card_no.brand):
             raise refusal("cvv_invalid")
         return self
 
-    @property
+    @cached_property
     def expiry(self) -> Expiry:
         """Give month and year as a value."""
         return Expiry.parse(self.expiry_month, self.expiry_year)

@@ -15,13 +15,13 @@ from vault.wire.fields import Flag, Metadata, Reference, Region, Url, Wire
 from vault.wire.orders import EnvField
 
 _FOR_THE_GATEWAY: Final = (
+    "is_3ds_authentication",
+    "enable_authentication_upgrade",
+    "mpi_data",
     "vaulting_request_id",
     "payment_redirect_url",
     "env",
     "merchant_region",
-    "is_3ds_authentication",
-    "enable_authentication_upgrade",
-    "mpi_data",
     "extra_verification",
 )
 
@@ -37,7 +37,8 @@ class CardRequest(StoreCardRequest, AuthenticationFields):
 
     def for_the_gateway(self) -> list[str]:
         """Give the pointers of what was sent for the gateway alone."""
-        return [f"/{name}" for name in self.wire(*_FOR_THE_GATEWAY)]
+        fields = CardRequest.model_fields
+        return [f"/{fields[name].alias}" for name in _FOR_THE_GATEWAY if getattr(self, name) is not None]
 
 
 class VaultingSessionRequest(Wire):
