@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
-from keys.keyring import Keyring, Label
+from keys.keyring import Fingerprint, Keyring, Label
 from keys.lru import Lru
 from vault import metrics
 from vault.auth import Caller
@@ -90,20 +90,22 @@ class CardGuard:
         """Write down what is not yet."""
         await self._sightings.close()
 
-    async def admit(self, caller: Caller, shown: Shown, *, paying: bool = False) -> None:
-        """Let a request with a card pass, perhaps after a wait.
+    async def admit(self, caller: Caller, shown: Shown, *, paying: bool = False) -> list[Fingerprint]:
+        """Let a request with a card pass, perhaps after a wait; gives its fingerprints where they were needed.
 
         Raises `CardTestingSuspected`, `RateLimited` when the client's distinct cards of the day are used up, and
         `LimitsUnavailable`.
         """
         if self._limiter is None:
-            return
-        card = await self._print(caller, shown.pan)
+            return []
+        prints = await self._keyring.fingerprints(caller.merchant_id, shown.pan) if shown.pan is not None else []
+        card = prints[0].value if prints else None
         unsure = await self._cards(caller, shown, card)
         if paying or unsure:
             await self._slow(await self._watched(caller, shown, unsure, paying=paying))
         if card is not None:
             await self._budget(self._limiter, caller, Sighting(caller.merchant_id, caller.client_id, card))
+        return prints
 
     async def _watched(
         self, caller: Caller, shown: Shown, unsure: dict[Limit, Sighting], *, paying: bool
@@ -202,9 +204,6 @@ class CardGuard:
         """Give the slot back that was taken for a card which another process had seen."""
         assert self._limiter is not None  # noqa: S101 - without one nothing is noted
         self._limiter.give_back(Counter(sighting.merchant_id, sighting.subject, Limit.DISTINCT_CARDS))
-
-    async def _print(self, caller: Caller, pan: Pan | None) -> bytes | None:
-        return None if pan is None else (await self._keyring.fingerprints(caller.merchant_id, pan))[0].value
 
     async def _subjects(self, caller: Caller, shown: Shown, buyers: Limit, addresses: Limit) -> dict[Limit, str]:
         """Name buyer and address, as far as they are known, by hashes that say nothing without the merchant's key."""

@@ -4,7 +4,7 @@ It refuses to know HTTP and SQL. Invariants: the same buyer and number are the s
 card that is not there yet can only be looked at (design sections 3 and 4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +73,11 @@ class Cards:
         self._opener = Opener(database, keyring)
         self._storing = GroupWriter(database, new_cards.insert)
 
-    async def store(self, caller: Caller, request: CardRequest) -> Kept:
+    async def store(self, caller: Caller, request: CardRequest, prints: Sequence[Fingerprint] = ()) -> Kept:
         """Keep a card in the vault; the same card again gives the same id, with its expiry brought up to date.
 
-        Raises `RequestInvalid`, `CvvNotStorable` and `CardNumberRefused`.
+        `prints` are its number's fingerprints where they were just made. Raises `RequestInvalid`, `CvvNotStorable` and
+        `CardNumberRefused`.
         """
         unsuitable = request.for_the_gateway()
         if unsuitable:
@@ -88,13 +89,14 @@ class Cards:
             merchant = await self._directory.merchant(caller.merchant_id)
             check_references(merchant, [("/referenceBuyerId", request.reference_buyer_id)])
         for _ in range(_REPEATS):
-            prints = await self._keyring.fingerprints(caller.merchant_id, request.card.card_no)
+            prints = prints or await self._keyring.fingerprints(caller.merchant_id, request.card.card_no)
             kept = await self._insert(caller, request, prints) or await self._refresh(caller, request, prints)
             if kept is not None:
                 return kept
+            prints = ()  # a key may have been retired since
         raise Overloaded
 
-    async def _insert(self, caller: Caller, request: CardRequest, prints: list[Fingerprint]) -> Kept | None:
+    async def _insert(self, caller: Caller, request: CardRequest, prints: Sequence[Fingerprint]) -> Kept | None:
         if len(prints) > 1 and await self._known(caller, request, prints):
             return None
         card_id = new_id(Prefix.CARD)
@@ -120,13 +122,13 @@ class Cards:
             return Kept(done.card, created=True)
         return Kept(await self._change(caller.origin, done.card, CardChange(is_default=True)), created=True)
 
-    async def _known(self, caller: Caller, request: CardRequest, prints: list[Fingerprint]) -> StoredCard | None:
+    async def _known(self, caller: Caller, request: CardRequest, prints: Sequence[Fingerprint]) -> StoredCard | None:
         async with self._database.session() as session:
             return await cards.find_by_fingerprint(
                 session, caller.merchant_id, request.reference_buyer_id, [one.value for one in prints]
             )
 
-    async def _refresh(self, caller: Caller, request: CardRequest, prints: list[Fingerprint]) -> Kept | None:
+    async def _refresh(self, caller: Caller, request: CardRequest, prints: Sequence[Fingerprint]) -> Kept | None:
         """Bring a card that the buyer has already up to date; None when it went away meanwhile."""
         known = await self._known(caller, request, prints)
         if known is None:

@@ -41,10 +41,10 @@ async def store_card(
 ) -> CardView | NewCardView:
     """Store a card without a payment, in the vault or at the gateway; the vault takes an expired one as `EXPIRED`."""
     services = services_of(request)
-    await services.card_guard.admit(caller, shown_by(body.reference_buyer_id, body.env, body.card))
+    prints = await services.card_guard.admit(caller, shown_by(body.reference_buyer_id, body.env, body.card))
     view: CardView
     if body.storage == Storage.VAULT:
-        kept = await services.cards.store(caller, body)
+        kept = await services.cards.store(caller, body, prints)
         view, created = CardView.of(kept.card), kept.created
     else:
         begun = await services.vaultings.store(caller, body, request.state.parsed_body)
