@@ -109,13 +109,16 @@ async def endpoint(vault: Installation, url: str, *types: str) -> dict[str, Any]
 
 
 async def settled(vault: Installation) -> None:
-    """Wait until nobody could add an event before the last one; other tests' databases are of the same cluster."""
+    """Wait until nobody could add an event before the last one.
+
+    Other tests' databases are of the same cluster: a long transaction in one of them is waited for, too.
+    """
 
     async def listable() -> bool:
         async with vault.services.database.session() as session:
             return not await events.any_unsettled(session, vault.tenants[0].merchant_id)
 
-    await until(listable)
+    await until(listable, seconds=120)
 
 
 async def told(vault: Installation, *, settle: bool = True, **query: Any) -> list[dict[str, Any]]:
