@@ -50,7 +50,6 @@ class _Lease:
         "_asked_at",
         "_granted",
         "_left",
-        "_names",
         "_policy",
         "_size",
         "_told",

@@ -107,8 +107,8 @@ class Evidence:
     """What one verified message (or our own certainty) says about a payment; `status` None: nothing about its state.
 
     `info` holds allow-listed `paymentResultInfo` fields; `token` and `network_transaction_id` are taken out of it.
-    `session` is what opens a session in a client SDK, as JSON. `asked_when` is how the payment stood when an inquiry
-    was sent: its answer may be older than what has become known since.
+    `session` is what opens a session in a client SDK, as JSON. `status_when_asked` is how the payment stood when an
+    inquiry was sent: its answer may be older than what has become known since.
     """
 
     source: Source
@@ -124,7 +124,7 @@ class Evidence:
     session: Plaintext | None = None
     not_sent: bool = False
     bound: bool = True
-    asked_when: Status | None = None
+    status_when_asked: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,10 @@ def judge(standing: Standing, evidence: Evidence) -> Verdict:
         if new.final or _PROGRESS[new] > _PROGRESS[standing.status]:
             return Verdict.ADVANCE
         return Verdict.IGNORE
-    return _judge_final(standing, new, evidence.asked_when)
+    return _judge_final(standing, new, evidence.status_when_asked)
 
 
-def _judge_final(standing: Standing, new: Status, asked_when: Status | None) -> Verdict:
+def _judge_final(standing: Standing, new: Status, status_when_asked: Status | None) -> Verdict:
     if not new.final:
         return Verdict.LATE_AUTHORISATION if standing.not_sent and new is Status.PROCESSING else Verdict.IGNORE
     match standing.status, new:
@@ -170,7 +170,7 @@ def _judge_final(standing: Standing, new: Status, asked_when: Status | None) -> 
             return Verdict.LATE_AUTHORISATION
         case Status.FAIL, Status.CANCELLED if standing.not_sent:
             return Verdict.IGNORE
-        case Status.CANCELLED, _ if asked_when is not Status.CANCELLED:
+        case Status.CANCELLED, _ if status_when_asked is not Status.CANCELLED:
             return Verdict.IGNORE
         case _:
             return Verdict.CONTRADICTION

@@ -7,8 +7,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from keys.keyring import Purpose
 from tests.api.conftest import QUICK
 from tests.api.limits import grant, number, process
+from tests.api.retiring import rotate
 from tests.api.shop import Sql, card, card_on_file, paid, payment, problem, store, stored, until
 from tests.canary import CVV_CANARY
 from tests.installation import Blueprint, Installation, installed
@@ -273,3 +275,19 @@ async def test_without_its_counters_the_guard_lets_nothing_pass(vault: Installat
     problem(await show(vault.api, 1), 503, "limits_unavailable")
     await sql.connection.execute("alter table vault.gone rename to card_sighting")
     assert (await show(vault.api, 1)).status_code == 201
+
+
+async def test_a_print_of_a_key_that_is_retired_meanwhile_stores_nothing(
+    vault: Installation, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard's fingerprints serve the storing, unless their key is no longer the active one by then."""
+    admit, fresh = vault.services.card_guard.admit, list[bytes]()
+
+    async def admitted(*asked: Any) -> Any:
+        prints = await admit(*asked)
+        fresh.append(await rotate(vault, sql, Purpose.FINGERPRINT))
+        return prints
+
+    monkeypatch.setattr(vault.services.card_guard, "admit", admitted)
+    assert (await show(vault.api, 0)).status_code == 201
+    assert await sql.value("select fingerprint_key_id from vault.card") == fresh[0]

@@ -117,6 +117,7 @@ def test_the_state_in_an_inquiry_is_read_or_left_open(stated: object, status: St
     evidence = read_inquiry(_body(paymentStatus=stated, paymentResultMessage=1), PAYMENT)
     assert evidence is not None
     assert (evidence.status, evidence.source) == (status, Source.INQUIRY)
+    assert evidence.status_when_asked is PAYMENT.status
 
 
 @pytest.mark.parametrize("token", [None, 7, "", "line\nbreak", "x" * 5000])

@@ -1,6 +1,7 @@
 """Leases of shared quotas, against a real database: never above, hardly below, and what happens without counters."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from random import Random
@@ -170,6 +171,20 @@ async def test_the_strictest_window_decides_and_every_one_is_told(counting: Coun
     assert told[b"ratelimit-policy"] == b'"burst";q=1000;w=10, "minute";q=2;w=60, "day";q=2;w=86400'
     assert told[b"ratelimit"].startswith(b'"burst";r=998;t=')
     assert told[b"ratelimit"].count(b";r=0;t=") == 2
+
+
+async def test_the_waits_that_are_told_pass_with_the_time(counting: Counting) -> None:
+    process = counting.process()
+    standing = await process.take(Spender("mer_a", "cli_a"), Limit.READ)
+    assert standing.lease is not None
+    seen = set()
+    for quarters in range(280):
+        moment = standing.at + quarters / 4
+        (_, told) = standing._replace(at=moment).headers
+        waits = [int(wait) for wait in re.findall(rb"t=(\d+)", told[1])]
+        assert waits == standing.lease.waits(moment)
+        seen.add(tuple(waits))
+    assert len(seen) > 60
 
 
 async def test_a_refusal_is_remembered_for_a_moment(counting: Counting) -> None:

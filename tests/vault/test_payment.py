@@ -59,7 +59,7 @@ def test_another_outcome_is_a_contradiction(standing: Status, claim: Status) -> 
 @pytest.mark.parametrize("claim", [Status.SUCCESS, Status.FAIL])
 def test_what_is_cancelled_stays_so_and_only_an_inquiry_made_since_can_contradict(claim: Status) -> None:
     assert all(_judged(Status.CANCELLED, claim, source) is Verdict.IGNORE for source in TOLD)
-    asked = {before: Evidence(Source.INQUIRY, claim, asked_when=before) for before in Status}
+    asked = {before: Evidence(Source.INQUIRY, claim, status_when_asked=before) for before in Status}
     verdicts = {before: judge(Standing(Status.CANCELLED), evidence) for before, evidence in asked.items()}
     assert verdicts == {**dict.fromkeys(Status, Verdict.IGNORE), Status.CANCELLED: Verdict.CONTRADICTION}
 

@@ -81,7 +81,7 @@ def read_inquiry(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
         letter,
         message[:256] if isinstance(message, str) else "",
     )
-    return replace(_evidence(body, payment, Source.INQUIRY, status, own), asked_when=payment.status)
+    return replace(_evidence(body, payment, Source.INQUIRY, status, own), status_when_asked=payment.status)
 
 
 def unknown_to_gateway(evidence: Evidence) -> bool:
