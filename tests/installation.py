@@ -21,6 +21,7 @@ from fastapi import FastAPI
 
 from ops.sandbox.config import SandboxConfig
 from ops.sandbox.server import Sandbox
+from tests.serving import close_the_door
 from tests.vault.gateway.certificates import Authority
 from vault import custody
 from vault.app import create_app
@@ -245,8 +246,7 @@ class _PromptServer(uvicorn.Server):
         await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
+        await close_the_door(self.servers)
         for listener in sockets or []:
             listener.close()
         for connection in list(self.server_state.connections):

@@ -5,29 +5,53 @@ Whatever the handler is at when the test is over, its connection is closed: one 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 
+async def close_the_door(servers: Iterable[asyncio.Server]) -> None:
+    """Close servers once nobody is between door and handler.
+
+    A connection that was accepted, and is not yet one of the server's when that is closed, is lost by asyncio: nobody
+    would ever close its socket.
+    """
+    for server in servers:
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
+
+
 @asynccontextmanager
-async def on_a_free_port(handler: Handler) -> AsyncIterator[str]:
-    """Serve, and give the server's URL."""
-    app = web.Application()
-    app.router.add_post("/{path:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
+async def running(app: web.Application, port: int = 0, *, patience: float = 60.0) -> AsyncIterator[str]:
+    """Serve an application, by default on a free port, and give its URL; in the end handlers have `patience` seconds."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=patience)
     await runner.setup()
+    assert runner.server is not None
+    server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", port, reuse_address=True)
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
+        await close_the_door([server])
         await runner.cleanup()
 
 
+@asynccontextmanager
+async def on_a_free_port(handler: Handler) -> AsyncIterator[str]:
+    """Serve what one handler answers, and give the server's URL."""
+    app = web.Application()
+    app.router.add_post("/{path:.*}", handler)
+    async with running(app) as url:
+        yield url
+
+
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-_TURNS = 20  # of the loop, until both ends of a connection have seen that it is over
+_TURNS = 20  # of the loop, until both ends of a connection have seen that it has begun, or is over
 
 
 @asynccontextmanager
@@ -45,7 +69,7 @@ async def conversing(converse: Conversation, tls: ssl.SSLContext | None = None) 
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        await close_the_door([server])
         for conversation in conversations:
             conversation.cancel()
         results = await asyncio.gather(*conversations, return_exceptions=True)

@@ -14,7 +14,8 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from tests.api.shop import until
-from tests.installation import Installation, free_listener
+from tests.installation import Installation
+from tests.serving import running
 from vault.store import events
 from vault.worker.delivering import Deliverer
 from vault.worker.webhook_sender import WebhookSender
@@ -41,7 +42,7 @@ class Received:
 class Receiver:
     """What listens at `url`; answers come from `answers` first (a status, or a whole answer), then 204."""
 
-    url: str
+    url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: deque[int | web.Response] = field(default_factory=deque)
     delay: float = 0.0
@@ -61,20 +62,12 @@ class Receiver:
 @asynccontextmanager
 async def receiving(port: int | None = None) -> AsyncIterator[Receiver]:
     """Listen on a port of this machine, by default a free one."""
-    listener = free_listener()
-    if port is not None:
-        listener.close()
-    receiver = Receiver(f"http://127.0.0.1:{port or listener.getsockname()[1]}/hook")
+    receiver = Receiver()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.SockSite(runner, listener) if port is None else web.TCPSite(runner, "127.0.0.1", port)
-    await site.start()
-    try:
+    async with running(application, port or 0, patience=0.1) as url:
+        receiver.url = f"{url}/hook"
         yield receiver
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -136,6 +136,8 @@ class TestServer:
         with supervisor(folder / "own" / "server", "ordinary") as (process, pid, url):
             assert Path(f"/proc/{process.pid}").stat().st_uid == Path(f"/proc/{pid}").stat().st_uid != 0
             assert ask(url, "select 1") == 1
+            process.kill()
+            wait_until(lambda: not is_alive(pid))  # until then it writes to the folder that is removed next
 
 
 class TestDatabases:

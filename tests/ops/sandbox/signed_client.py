@@ -7,6 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Self
@@ -17,6 +18,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from yarl import URL
+
+from tests.serving import running
 
 PAY = "/ams/api/v1/payments/pay"
 INQUIRE = "/ams/api/v1/payments/inquiryPayment"
@@ -254,20 +257,17 @@ class Merchant:
     delay: float = 0.0
     url: str = ""
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
-    _runner: web.AppRunner | None = None
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/hooks/antom", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hooks/antom?p=1&q=%2F"
+        url = await self._running.enter_async_context(running(app, patience=0.2))
+        self.url = f"{url}/hooks/antom?p=1&q=%2F"
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        await self._running.aclose()
 
     async def _take(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
