@@ -28,7 +28,7 @@ AUTHENTICATED: Final = frozenset({"02", "05"})
 
 
 class RecurringType(StrEnum):
-    """How charges come about, in the gateway's words (antom-api.md 5.3)."""
+    """How charges come about: at set times, one after the other, or as needed, such as a top-up."""
 
     SCHEDULED = "SCHEDULED"
     UNSCHEDULED = "UNSCHEDULED"

@@ -11,7 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from vault.errors import FieldCode, VaultError
+from vault.openapi_examples import show_examples
 from vault.openapi_webhooks import describe_events
+from vault.openapi_words import describe
 from vault.problems import MEDIA_TYPE, error_classes
 from vault.routes.access import Access
 from vault.rules.declines import Retry
@@ -82,6 +84,8 @@ def _made(app: FastAPI) -> dict[str, Any]:
         if isinstance(entry.original_route, APIRoute) and entry.original_route.include_in_schema:
             for method in entry.original_route.methods or ():
                 _complete(document["paths"][entry.path_format][method.lower()], entry.original_route)
+    describe(document)
+    show_examples(document)
     app.openapi_schema = document
     return document
 

@@ -20,7 +20,11 @@ from vault.stored_card import NO_CHOICE, BrandChoice, CardFace
 
 
 class Kind(StrEnum):
-    """Why the card is charged."""
+    """Why the card is charged.
+
+    `ONE_OFF`: with a card that the buyer typed. `CARD_ON_FILE`: a stored one, the buyer present. `MERCHANT_INITIATED`:
+    under a mandate, the buyer absent.
+    """
 
     ONE_OFF = "ONE_OFF"
     CARD_ON_FILE = "CARD_ON_FILE"
@@ -28,7 +32,11 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a payment stands; the order of the first three is their order in time."""
+    """Where a payment stands; the order of the first three is their order in time.
+
+    `CREATED`, `UNKNOWN`: no answer can be trusted yet, the vault finds out. `PROCESSING`: the buyer has to do something
+    (`nextAction`), or the gateway is not ready. The others are final; `SUCCESS` says that the payment is authorised.
+    """
 
     CREATED = "CREATED"
     UNKNOWN = "UNKNOWN"

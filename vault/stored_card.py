@@ -45,7 +45,7 @@ OF_CARDS: Final = frozenset({SecretKind.PAN, SecretKind.TOKEN, SecretKind.PROFIL
 
 
 class Storage(StrEnum):
-    """Where the card is kept."""
+    """Where the card is kept: in the vault, as a token at the gateway, in both; nowhere once it is deleted."""
 
     VAULT = "VAULT"
     GATEWAY = "GATEWAY"

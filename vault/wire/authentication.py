@@ -11,7 +11,7 @@ from vault.wire.fields import Code, Flag, PinDigitsField, Typed, Wire, refusal
 
 
 class MpiDataField(Wire):
-    """A 3-D Secure result that the merchant obtained elsewhere; `caav` is accepted for `cavv` (antom-api.md 2.1)."""
+    """A 3-D Secure result that the merchant obtained elsewhere; `caav` is accepted for `cavv`."""
 
     three_ds_version: Annotated[str, Field(alias="threeDSVersion", pattern=r"^[12](\.[0-9]{1,2}){1,3}$")]
     eci: Literal["00", "01", "02", "04", "05", "06", "07"]

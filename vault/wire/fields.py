@@ -226,10 +226,8 @@ def _date_time(example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "format": "date-time", "examples": [example]})
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment), _date_time("2026-01-31T12:00:00+01:00")]
-PastMoment = Annotated[
-    datetime, BeforeValidator(_moment), AfterValidator(_past), _date_time("2026-01-31T12:00:00+01:00")
-]
+Moment = Annotated[datetime, BeforeValidator(_moment), _date_time("2026-01-31T12:00:00Z")]
+PastMoment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_past), _date_time("2026-01-31T12:00:00Z")]
 LaterMoment = Annotated[datetime, BeforeValidator(_moment), _date_time("2036-12-31T23:59:59Z")]
 
 
