@@ -98,7 +98,7 @@ class Authenticator:
         presented = await self._presented(authorization)
         if presented is None:
             anonymous = Origin(ActorKind.ANONYMOUS, address=place.address, request_id=request_id)
-            detail = None if authorization else _HOW_TO_SEND
+            detail = None if (authorization or "").lower().startswith("bearer ") else _HOW_TO_SEND
             return Refused(Unauthenticated(detail), "unknown_key", "", anonymous)
         client = presented.client
         origin = Origin(ActorKind.CLIENT, client.id, address=place.address, request_id=request_id)

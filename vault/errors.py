@@ -143,7 +143,7 @@ class Forbidden(VaultError):
 class NotFound(VaultError):
     """No such path or object, or an object of another merchant; the two are not told apart."""
 
-    status, code, title = 404, "not_found", "There is nothing here"
+    status, code, title = 404, "not_found", "There is no such path, or no such object of this merchant"
 
 
 class MethodNotAllowed(VaultError):

@@ -9,7 +9,7 @@ from vault.errors import Conflict, RequestInvalid
 class WebhookUrlRefused(RequestInvalid):
     """Webhooks are not sent to this kind of URL: not https, with a user or a fragment, or a host that is not public."""
 
-    code, title = "webhook_url_refused", "Webhooks cannot be sent to this URL"
+    code, title = "webhook_url_refused", "Webhooks go to public https addresses only, without user or fragment"
 
 
 class TooManyEndpoints(Conflict):

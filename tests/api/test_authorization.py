@@ -279,10 +279,12 @@ async def test_a_revoked_key_stops_working_within_two_seconds(
 
 
 async def test_who_sends_no_key_is_told_how(vault: Installation) -> None:
-    nothing, wrong = [
-        await vault.api.get("/v1/payments", headers=each) for each in ({"Authorization": ""}, _bearer("x"))
-    ]
-    assert "Bearer" in problem(nothing, 401, "unauthenticated")["detail"]
+    key = vault.tenants[0].api_key
+    sent = [{"Authorization": ""}, {"Authorization": key}, {"Authorization": f"Basic {key}"}, _bearer("x")]
+    *not_sent, wrong = [await vault.api.get("/v1/payments", headers=each) for each in sent]
+    for answer in not_sent:
+        assert "Bearer" in problem(answer, 401, "unauthenticated")["detail"]
+        assert key not in answer.text
     assert "Bearer" not in problem(wrong, 401, "unauthenticated")["detail"]
 
 
