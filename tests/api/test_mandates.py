@@ -71,14 +71,11 @@ async def test_a_mandate_shows_what_it_rests_on_in_the_shape_of_the_contract(vau
     assert await shown_mandate(vault, mandate) == mandate
 
 
-async def test_consent_is_kept_as_a_hash_with_its_time_and_address(vault: Installation, sql: Sql) -> None:
-    mandate = await subscribed(vault, consent=CONSENT)
+@pytest.mark.parametrize("moment", ["2026-01-31T12:00:00+01:00", "2026-01-31T12:00:00Z"])
+async def test_consent_is_kept_as_a_hash_with_its_time_and_address(vault: Installation, sql: Sql, moment: str) -> None:
+    mandate = await subscribed(vault, consent=CONSENT | {"acceptedAt": moment})
     digest = hashlib.sha256(CONSENT["text"].encode()).hexdigest()
-    assert mandate["consent"] == {
-        "textSha256": digest,
-        "acceptedAt": CONSENT["acceptedAt"],
-        "clientIp": CONSENT["clientIp"],
-    }
+    assert mandate["consent"] == {"textSha256": digest, "acceptedAt": moment, "clientIp": CONSENT["clientIp"]}
     assert not await sql.value("select count(*) from vault.mandate m where m::text like '%each month%'")
 
 

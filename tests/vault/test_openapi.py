@@ -26,6 +26,7 @@ EXPLAINED = {
     *("CardView", "NewCardView", "PaymentView", "CaptureView", "RefundView", "NextActionView", "DeclinedView"),
     *(
         "MandateView",
+        "ConsentView",
         "EvidenceView",
         "NewEndpointView",
         "RotatedSecretView",

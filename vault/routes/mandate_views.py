@@ -5,7 +5,7 @@ design section 4.
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -24,6 +24,14 @@ class EvidenceView(View):
     ds_transaction_id: str | None
 
 
+class ConsentView(View):
+    """What the buyer agreed to, when, and from where."""
+
+    text_sha256: str
+    accepted_at: datetime
+    client_ip: str
+
+
 class MandateView(View):
     """A buyer's consent to be charged while absent; `notBefore` is the earliest time of the next charge."""
 
@@ -40,7 +48,7 @@ class MandateView(View):
     last_charged_at: datetime | None
     not_before: datetime | None
     reference: str | None
-    consent: dict[str, Any] | None
+    consent: ConsentView | None
     evidence: EvidenceView
     ended_at: datetime | None
     created_at: datetime
@@ -64,7 +72,7 @@ class MandateView(View):
             last_charged_at=mandate.last_charged_at,
             not_before=mandate.not_before,
             reference=mandate.reference,
-            consent=dict(mandate.consent) if mandate.consent is not None else None,
+            consent=ConsentView.model_validate(mandate.consent) if mandate.consent is not None else None,
             evidence=_evidence(mandate),
             ended_at=mandate.ended_at,
             created_at=mandate.created_at,
