@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from keys.certificates import CertificateUnreadable, read
 from ops.operating import onboarding_on
-from ops.refusal import Refused
+from ops.refusal import NO_MERCHANT, Refused
 from vault.api_secret import ApiSecret
 from vault.approval import Operation
 from vault.approvals import DualControl
@@ -71,7 +71,7 @@ async def create_client(
     async def work(database: Database) -> tuple[ClientRow, ApiSecret]:
         return await (await onboarding_on(settings, database)).create_client(new)
 
-    if not await _found(widens(database, new), "no merchant has this id: see cardvault merchants list"):
+    if not await _found(widens(database, new), NO_MERCHANT):
         return await work(database)
     parameters = {
         "merchant": new.merchant_id,

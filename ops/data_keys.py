@@ -8,23 +8,27 @@ from typing import Any
 
 from keys.keyring import Purpose
 from ops.operating import operator_origin, under_control, with_database
-from ops.refusal import Refused
+from ops.refusal import NO_MERCHANT, Refused
 from vault import custody
 from vault.approval import Operation
 from vault.db import Database
 from vault.directory import Directory
+from vault.errors import NotFound
 from vault.ids import key_name, key_named
 from vault.key_life import KeyLife, Rotation
 from vault.settings import Settings
 
 
 def rotate(purposes: Collection[Purpose], merchant_id: str | None) -> list[dict[str, Any]]:
-    """Rotate the keys of these purposes, of one merchant or of all; gives what was rotated. Raises `NotFound`."""
+    """Rotate the keys of these purposes, of one merchant or of all; gives what was rotated. Raises `Refused`."""
 
     async def run(settings: Settings, database: Database) -> list[dict[str, Any]]:
         keyring = await custody.open_keyring(settings, database)
         if merchant_id is not None:
-            await Directory(database, keyring).merchant(merchant_id)
+            try:
+                await Directory(database, keyring).merchant(merchant_id)
+            except NotFound:
+                raise Refused(NO_MERCHANT) from None
         life = KeyLife(database, keyring, operator_origin())
         return [_record(rotation) for rotation in await life.rotate(purposes, merchant_id)]
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from ops.gateway_probe import why_distrusted
-from ops.refusal import Refused
+from ops.refusal import NO_MERCHANT, Refused
 from ops.retention import with_class
 from vault.directory import GatewayKeys
 from vault.errors import NotFound
@@ -118,7 +118,7 @@ async def find_merchant(onboarding: Onboarding, merchant_id: str) -> Merchant:
     try:
         return await onboarding.merchant(merchant_id)
     except NotFound:
-        raise Refused("no merchant has this id: see cardvault merchants list") from None
+        raise Refused(NO_MERCHANT) from None
 
 
 async def show_merchant(onboarding: Onboarding, merchant_id: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_the_installations_own_key_is_rotated_with_all(desk: Desk) -> None:
 
 
 def test_a_merchant_that_is_not_known_is_refused(desk: Desk) -> None:
-    assert "not" in desk.refusal("keys", "rotate", "data", "--merchant", "mer_nobody").lower()
+    assert "no merchant has this id" in desk.refusal("keys", "rotate", "data", "--merchant", "mer_nobody")
 
 
 def test_the_command_says_what_to_do_next(desk: Desk, merchant_id: str) -> None:
