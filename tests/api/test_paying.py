@@ -206,7 +206,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"paymentAmount": {"currency": "XXY", "value": "1"}}, "/paymentAmount/currency", "currency_invalid"),
     ({"storeCard": "VAULT", "order": order(None)}, "", "buyer_required"),
     ({"card": card("4111111111111112")}, "/card/cardNo", "card_number_invalid"),
-    ({"card": card(MASTERCARD_CANARY, cvv="0097")}, "/card", "cvv_invalid"),
+    ({"card": card(MASTERCARD_CANARY, cvv="0097")}, "/card/cvv", "cvv_invalid"),
     ({"card": card(expiryYear="69")}, "/card", "expiry_invalid"),
     ({"paymentRequestId": "x" * 65}, "/paymentRequestId", "too_long"),
     ({"tokenize": True}, "", "unknown_field"),

@@ -24,16 +24,8 @@ OPEN = {"/healthz", "/readyz", "/v1/gateway/notifications/{merchantId}"}
 EXPLAINED = {
     *("AmountField", "CardField", "ConsentField", "ImportedField", "OrderField", "Problem"),
     *("CardView", "NewCardView", "PaymentView", "CaptureView", "RefundView", "NextActionView", "DeclinedView"),
-    *(
-        "MandateView",
-        "ConsentView",
-        "EvidenceView",
-        "NewEndpointView",
-        "RotatedSecretView",
-        "EventView",
-        "DeliveryView",
-        "AttemptView",
-    ),
+    *("MandateView", "ConsentView", "EvidenceView", "NewEndpointView", "RotatedSecretView"),
+    *("EventView", "DeliveryView", "AttemptView"),
     *("PaymentEventData", "CaptureEventData", "RefundEventData", "CardEventData", "MandateEndedData"),
 }
 

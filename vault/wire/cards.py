@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from vault.card import Expiry
+from vault.card import Cvv, Expiry
 from vault.stored_card import BrandChoice
 from vault.wire.fields import (
     CardNumberField,
@@ -45,14 +45,20 @@ class CardField(Wire):
     expiry_year: ExpiryYear
     cardholder_name: CardholderName | None = None
 
+    @field_validator("cvv")
+    @classmethod
+    def _of_the_brand(cls, cvv: Cvv | None, info: ValidationInfo) -> Cvv | None:
+        number = info.data.get("card_no")  # absent where it was refused itself
+        if cvv is not None and number is not None and not cvv.fits(number.brand):
+            raise refusal("cvv_invalid")
+        return cvv
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         try:
             self.expiry  # noqa: B018 - parsed for its error
         except ValueError:
             raise refusal("expiry_invalid") from None
-        if self.cvv is not None and not self.cvv.fits(self.card_no.brand):
-            raise refusal("cvv_invalid")
         return self
 
     @cached_property
