@@ -15,11 +15,12 @@ from vault.webhook import WebhookType
 _SCHEMAS: Final = "#/components/schemas/"
 _MODELS: Final = tuple(dict.fromkeys(told.data for told in TOLD.values()))
 _SIGNATURE: Final = """\
-By Standard Webhooks: `v1,` and the base64 of an HMAC-SHA256 over id, timestamp and body, joined by full stops. Two of
-them, a space between, while a secret is being replaced; one has to fit."""
+By Standard Webhooks: `v1,` and the base64 of an HMAC-SHA256 over id, timestamp and the body's bytes as they came,
+joined by full stops. Its key is what follows `whsec_` in the secret, decoded from base64. Two of them, a space between,
+while a secret is being replaced; one has to fit. Compare in constant time."""
 _HEADERS: Final = {
     "webhook-id": "The event's id, the same at every attempt.",
-    "webhook-timestamp": "When this attempt was made, in seconds since 1970.",
+    "webhook-timestamp": "When this attempt was made, in seconds since 1970: refuse what is minutes old.",
     "webhook-signature": _SIGNATURE,
 }
 _RESPONSES: Final = {

@@ -26,8 +26,9 @@ again.
 identical request again only where `retryable` is true. They never repeat what was sent.
 
 **For a subscription:** `POST /v1/webhook-endpoints`; `POST /v1/payments` with `storeCard` and `is3DSAuthentication`;
-the buyer's browser to `nextAction`; once it is `SUCCESS`, `POST /v1/mandates` with its `cardId` and `paymentId`; then
-`POST /v1/mandates/{mandateId}/payments` for each charge. What is told of all this is under `webhooks`.
+the buyer's browser to `nextAction`; once it is `SUCCESS`, `POST /v1/mandates` with a `recurringType`, the `cardId` of
+its `card`, and its `paymentId` as `initialPaymentId`; then `POST /v1/mandates/{mandateId}/payments` for each charge.
+What is told of all this is under `webhooks`.
 """
 
 # By name, wherever a field of it has no words of its own; "Schema.name" goes before "name".
@@ -51,7 +52,7 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "MandateRequest.imported": "An agreement that was made elsewhere, in place of a payment here.",
         "MandateRequest.initialPaymentId": "The buyer's own payment, which stored or used the card, with 3-D Secure.",
         "MandateRequest.maxAmount": "The most that one charge may be, and its currency. Without it neither is limited.",
-        "MandateRequest.minimumIntervalDays": "Days of 24 hours between charges; for each month 27.",
+        "MandateRequest.minimumIntervalDays": "Days of 24 hours from charge to charge: 27 for a month.",
         "MandateRequest.validUntil": "From then on nothing is charged.",
         "MandateRequest.vaultingCardId": "The same card, where it was stored without a payment and with 3-D Secure.",
         "MandatePaymentRequest.recurringType": "May be left out; where it is there it has to be the mandate's.",
@@ -196,7 +197,8 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "retry": "What has to change before another try.",
         "round": "Each redelivery begins a round.",
         "schemeUrl": "The same for an app with a scheme of its own.",
-        "secret": "What webhooks are signed with: all of it, from `whsec_` on. It is never shown again.",
+        "secret": "Keep all of it: it is never shown again. Webhooks are signed with what follows `whsec_`, decoded "
+        "from base64.",
         "sequence": "Counts the events of the object, from 1 without gaps: a lower number is older.",
         "status": "Where it stands.",
         "storage": "Where the card is kept.",

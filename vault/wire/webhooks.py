@@ -25,7 +25,7 @@ EventPattern: TypeAlias = Annotated[
 ]
 WebhookUrl: TypeAlias = Annotated[
     Url,
-    Field(description="https; http only to the vault's own machine, where the installation allows it."),
+    Field(description="https; http only to the vault's own machine, where it is allowed, as in a playground."),
 ]
 
 
