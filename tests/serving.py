@@ -1,4 +1,4 @@
-"""Small servers inside a test: every request, or every connection, to a free port goes to one handler.
+"""Small servers inside a test: of an application, of one handler, or of whole connections.
 
 Whatever the handler is at when the test is over, its connection is closed: one left open would fail another test.
 """
@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+
+Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+_TURNS = 20  # of the loop, until both ends of a connection have seen that it has begun, or is over
 
 
 async def close_the_door(servers: Iterable[asyncio.Server]) -> None:
@@ -48,10 +51,6 @@ async def on_a_free_port(handler: Handler) -> AsyncIterator[str]:
     app.router.add_post("/{path:.*}", handler)
     async with running(app) as url:
         yield url
-
-
-Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-_TURNS = 20  # of the loop, until both ends of a connection have seen that it has begun, or is over
 
 
 @asynccontextmanager

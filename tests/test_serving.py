@@ -3,14 +3,16 @@
 import asyncio
 import gc
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import uvicorn
+from aiohttp import web
+from yarl import URL
 
 from tests.installation import listening
-from tests.serving import conversing
+from tests.serving import conversing, running
 
 pytestmark = pytest.mark.anyio
 
@@ -23,9 +25,16 @@ async def _silence(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter)
     await asyncio.sleep(60)
 
 
+@asynccontextmanager
+async def _receiver() -> AsyncIterator[int]:
+    async with running(web.Application()) as url:
+        yield URL(url).port or 0
+
+
 SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[int]]] = {
     "application": lambda: listening(uvicorn.Config(_answer, log_config=None, lifespan="off")),
     "conversation": lambda: conversing(_silence),
+    "receiver": _receiver,
 }
 
 
