@@ -31,6 +31,6 @@ card_attempt = Table(
     PrimaryKeyConstraint("merchant_id", "print", "place"),
     one_of("kept", "WINDOW", "BUYER", "CARD"),
     CheckConstraint("(declined_at is null) = (kept is null)", name="declined"),
-    Index("card_attempt_payment_ix", "merchant_id", "payment_id"),
+    Index("card_attempt_of_payment_ix", "payment_id"),
     Index("card_attempt_declined_ix", "declined_at", postgresql_where=text("declined_at is not null")),
 )

@@ -1,6 +1,7 @@
 """The connection to the database: what it commits, what it refuses, and what its failures say."""
 
 import asyncio
+import re
 
 import asyncpg
 import pytest
@@ -9,6 +10,7 @@ from vault import db, migrations
 from vault.db import Database, StatementFailed, normalise_url
 from vault.errors import DatabaseUnavailable
 from vault.roles import APP
+from vault.store import attempts, payments
 
 pytestmark = pytest.mark.anyio
 
@@ -200,6 +202,29 @@ async def test_rows_are_looked_up_by_an_index_however_small_their_table_was(data
     finally:
         await database.close()
         await root.close()
+
+
+@pytest.mark.parametrize("statement", [payments._SETTLE, attempts._RELEASE], ids=["settle", "release"])
+async def test_what_follows_from_a_success_begins_with_no_table(database_url: str, statement: str) -> None:
+    """Queues are empty whenever somebody counts them; a plan that begins with one reads it for each row in it."""
+    root = await asyncpg.connect(database_url, ssl=False)
+    database = Database(database_url, role=APP, pool_size=1)
+    try:
+        for table in ("payment_inquiry", "card_attempt"):
+            await root.execute(f"analyze vault.{table}")
+        async with database.session() as session:
+            await session.rows("set plan_cache_mode = force_generic_plan")
+            await session.rows(f"prepare asked as {statement}")
+            values = "null, null" if "$2" in statement else "null"
+            lines = [row[0] for row in await session.rows(f"explain execute asked ({values})")]
+    finally:
+        await database.close()
+        await root.close()
+    read = [place for place, line in enumerate(lines) if re.search("on (payment_inquiry|card_attempt)", line)]
+    found = [place for place in read if re.search("Scan", lines[place])]
+    assert len(found) >= 4
+    for place in found:
+        assert re.search(r"(Index|TID) Cond: .*(payment_id|print|ctid)", lines[place + 1]), lines[place : place + 2]
 
 
 _SETTINGS = "select array[current_user, current_setting('statement_timeout')]"

@@ -18,40 +18,40 @@ def advanced(payment: Payment, evidence: Evidence, verdict: Verdict) -> Payment:
     """Give the payment as it stands after the evidence was judged; storing and captures are dealt with elsewhere."""
     match verdict:
         case Verdict.ADVANCE:
-            return _alone(_settled(_informed(payment, evidence), evidence.status or payment.status, evidence))
+            return _alone(replace(payment, **_settled(payment, evidence.status or payment.status, evidence)))
         case Verdict.ENRICH:
-            return _alone(_informed(payment, evidence))
+            return _alone(replace(payment, **_informed(payment, evidence)))
         case Verdict.LATE_AUTHORISATION:
             status = Status.SUCCESS if evidence.status is Status.SUCCESS else payment.status
-            late = _informed(replace(payment, result=None), evidence)
-            return replace(late, status=status, cancel_requested_at=payment.cancel_requested_at or payment.read_at)
+            news = _informed(replace(payment, result=None), evidence)
+            cancelling = payment.cancel_requested_at or payment.read_at
+            return replace(payment, **news, status=status, cancel_requested_at=cancelling)
         case Verdict.UNBOUND if payment.status is Status.CREATED:
             return replace(payment, status=Status.UNKNOWN)
         case _:
             return payment
 
 
-def _settled(payment: Payment, status: Status, evidence: Evidence) -> Payment:
-    follows: dict[str, Any] = {}
+def _settled(payment: Payment, status: Status, evidence: Evidence) -> dict[str, Any]:
+    """Give what changes with a new state; a payment is copied once, for it has many fields."""
+    news = _informed(payment, evidence)
+    news |= {
+        "status": status,
+        "result": evidence.result or payment.result,
+        "not_sent": evidence.not_sent,
+        "next_action": news["next_action"] if status is Status.PROCESSING else None,
+    }
     if status is Status.SUCCESS:
         # The automatic capture is expected, and an authorisation whose end was not told has the usual one.
-        follows["capture_status"] = capture_status(payment)
-        expiry = payment.authorisation_expires_at or payment.read_at + AUTHORISATION_HOLDS
-        follows["authorisation_expires_at"] = expiry
+        news["capture_status"] = capture_status(payment)
+        news["authorisation_expires_at"] = news["authorisation_expires_at"] or payment.read_at + AUTHORISATION_HOLDS
     if status is Status.CANCELLED:
-        follows["capture_status"] = "NONE"
+        news["capture_status"] = "NONE"
     if status in {Status.FAIL, Status.CANCELLED}:
-        follows["cancel_requested_at"] = None
+        news["cancel_requested_at"] = None
         if payment.store_state is StoreState.PENDING:
-            follows["store_state"] = StoreState.DROPPED
-    return replace(
-        payment,
-        status=status,
-        result=evidence.result or payment.result,
-        not_sent=evidence.not_sent,
-        next_action=payment.next_action if status is Status.PROCESSING else None,
-        **follows,
-    )
+            news["store_state"] = StoreState.DROPPED
+    return news
 
 
 def _alone(payment: Payment) -> Payment:
@@ -61,19 +61,18 @@ def _alone(payment: Payment) -> Payment:
     return replace(payment, next_action=None, cancel_requested_at=payment.cancel_requested_at or payment.read_at)
 
 
-def _informed(payment: Payment, evidence: Evidence) -> Payment:
+def _informed(payment: Payment, evidence: Evidence) -> dict[str, Any]:
     """Fill in what was not known; a gateway's word is not replaced by a later one about the same state."""
     action = payment.next_action if payment.status.final else _way_on(payment.next_action, evidence.next_action)
-    return replace(
-        payment,
-        gateway_payment_id=payment.gateway_payment_id or evidence.gateway_payment_id,
-        result=payment.result or evidence.result,
-        result_info={**(evidence.info or {}), **payment.result_info},
+    return {
+        "gateway_payment_id": payment.gateway_payment_id or evidence.gateway_payment_id,
+        "result": payment.result or evidence.result,
+        "result_info": {**(evidence.info or {}), **payment.result_info},
         # What was assumed is replaced by what is told; the gateway does not move it (antom-api.md 2.10, updateAmount).
-        authorisation_expires_at=evidence.authorisation_expires_at or payment.authorisation_expires_at,
-        next_action=action,
-        redirected=payment.redirected or action is not None,
-    )
+        "authorisation_expires_at": evidence.authorisation_expires_at or payment.authorisation_expires_at,
+        "next_action": action,
+        "redirected": payment.redirected or action is not None,
+    }
 
 
 def _way_on(known: Mapping[str, Any] | None, news: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

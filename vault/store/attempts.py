@@ -17,16 +17,25 @@ from vault.db import Session, Transaction
 from vault.money import Amount
 
 _BATCH: Final = 1_000
-# For a payment that succeeded, named in a relation `done (merchant_id, id)`: its attempt is no longer open, and what
-# only waited for the buyer waits no more.
+# For payments that succeeded, named in a relation `done (merchant_id, id)`: their attempts are no longer open, and what
+# only waited for the buyer waits no more. Rows are found from `done` on and changed where they were found, so that no
+# plan begins with the table: it is empty whenever statistics are taken, and the planner would read it as a whole, once
+# for each row in it (ADR 0032). Nobody changes the attempt of a payment that is locked; a decline of the same number
+# that is told again meanwhile comes after.
 RELEASED: Final = """
-lifted as (
+own as materialized (
+    select a.* from done, lateral (select ctid as at, merchant_id, print, payment_id, mandate_id
+        from vault.card_attempt where merchant_id = done.merchant_id and payment_id = done.id offset 0) a
+), waiting as materialized (
+    select a.at from own, lateral (select ctid as at from vault.card_attempt
+        where merchant_id = own.merchant_id and print = own.print and kept = 'BUYER' and payment_id <> own.payment_id
+        offset 0) a
+    where own.mandate_id is null
+), lifted as (
     update vault.card_attempt a set kept = 'WINDOW', refusal_code = null, advice_code = null
-    from vault.card_attempt own, done
-    where own.merchant_id = done.merchant_id and own.payment_id = done.id and own.mandate_id is null
-        and a.merchant_id = own.merchant_id and a.print = own.print and a.kept = 'BUYER'
+    from waiting where a.ctid = waiting.at
 ), released as (
-    delete from vault.card_attempt a using done where a.merchant_id = done.merchant_id and a.payment_id = done.id
+    delete from vault.card_attempt a using own where a.ctid = own.at
 )
 """
 _RELEASE = f"with done as (select $1::text as merchant_id, $2::text as id), {RELEASED} select"

@@ -88,25 +88,28 @@ update vault.payment p set {", ".join(f"{name} = given.{name}" for name in _CHAN
 _SAVE_LOCKED: Final = f"""
 with given as ({rows_of(_SAVED)}) {_SAVE} from given where p.merchant_id = given.merchant_id and p.id = given.id
 """
-_OF_PAYMENT: Final = "i.merchant_id = done.merchant_id and i.payment_id = done.id"
-# Who finds a payment locked waits for nobody: the answer is the same as for one that was changed already.
+# Who finds a payment locked waits for nobody: the answer is the same as for one that was changed already. Rows are
+# found one by one and changed where they were found, for the reason that `attempts.RELEASED` has.
 _SETTLE: Final = f"""
 with given as (
     {rows_of(_SETTLED)}
-), same as (
-    select p.merchant_id, p.id from vault.payment p join given using (merchant_id, id)
-    where p.status = old_status and p.updated_at = old_updated_at for update of p skip locked
+), same as materialized (
+    select given.*, p.at from given, lateral (select ctid as at from vault.payment
+        where merchant_id = given.merchant_id and id = given.id and status = old_status and updated_at = old_updated_at
+        for update skip locked) p
 ), done as (
-    {_SAVE} from given join same using (merchant_id, id)
-    where p.merchant_id = given.merchant_id and p.id = given.id
+    {_SAVE} from same given where p.ctid = given.at
     returning p.merchant_id, p.id, p.updated_at, p.finalised_at, given.event_id, given.body, given.seconds
 ), aud as (
     {APPEND} done
+), asked as materialized (
+    select i.at, done.seconds from done, lateral (select ctid as at from vault.payment_inquiry
+        where merchant_id = done.merchant_id and payment_id = done.id offset 0) i
 ), later as (
-    update vault.payment_inquiry i set attempts = 0, next_at = clock_timestamp() + make_interval(secs => done.seconds)
-    from done where {_OF_PAYMENT} and done.seconds is not null
+    update vault.payment_inquiry i set attempts = 0, next_at = clock_timestamp() + make_interval(secs => asked.seconds)
+    from asked where i.ctid = asked.at and asked.seconds is not null
 ), never as (
-    delete from vault.payment_inquiry i using done where {_OF_PAYMENT} and done.seconds is null
+    delete from vault.payment_inquiry i using asked where i.ctid = asked.at and asked.seconds is null
 ), {RELEASED}
 select id, updated_at, finalised_at, clock_timestamp() as read_at from done
 """
