@@ -49,6 +49,9 @@ _pool_timeouts: Final = Counter("cardvault_pool_timeouts", "Users that waited in
 # Finding a label's counter costs more than counting; the sets are closed, so these stay small.
 _request = lru_cache(maxsize=4096)(_requests.labels)
 _request_time = lru_cache(maxsize=512)(_request_seconds.labels)
+_gateway_call = lru_cache(maxsize=512)(_gateway_calls.labels)
+_gateway_time = lru_cache(maxsize=64)(_gateway_seconds.labels)
+_payment_state = lru_cache(maxsize=16)(_payment_states.labels)
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
@@ -59,13 +62,13 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
 
 def count_gateway_call(operation: str, outcome: str, reason: str, seconds: float) -> None:
     """Count a call: `answered`, `not_sent` or `unknown`, and why."""
-    _gateway_calls.labels(operation, outcome, reason).inc()
-    _gateway_seconds.labels(operation).observe(seconds)
+    _gateway_call(operation, outcome, reason).inc()
+    _gateway_time(operation).observe(seconds)
 
 
 def count_payment(state: str) -> None:
     """Count a payment that has come to a state."""
-    _payment_states.labels(state).inc()
+    _payment_state(state).inc()
 
 
 def count_limited(limit: str) -> None:

@@ -44,18 +44,21 @@ BESIDE_A_LIMIT: Final = (Case.LIST, Case.PAY, Case.STORE)
 class Plan:
     """One run; `seconds` is the length of each single measurement, `sizes` are numbers of stored cards.
 
-    `limited`: whether the vault is compared with itself with limits on.
+    `connections` are as many as a gateway keeps busy that takes a quarter of a second. `limited`: whether the vault is
+    compared with itself with limits on.
     """
 
     cases: tuple[Case, ...] = BESIDE_A_LIMIT
     processes: tuple[int, ...] = (1, 2)
-    rounds: int = 7
-    seconds: float = 2.0
-    connections: int = 16
+    rounds: int = 5
+    seconds: float = 4.0
+    connections: int = 64
     cards: int = 100_000
     sizes: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     size_rounds: int = 5
     limited: bool = True
 
 
-QUICK: Final = Plan(rounds=2, seconds=1.0, processes=(2,), cards=10_000, sizes=(1_000, 20_000), size_rounds=2)
+QUICK: Final = Plan(
+    rounds=2, seconds=1.0, connections=16, processes=(2,), cards=10_000, sizes=(1_000, 20_000), size_rounds=2
+)
