@@ -29,11 +29,11 @@ class Schedule:
     async def claim(self, session: Session, *, limit: int, lease_seconds: float) -> list[Due]:
         """Take what is due for this worker, for as long as the lease lasts."""
         rows = await session.rows(
-            f"with due as (select merchant_id, {self.column} from vault.{self.table} "
+            f"with due as (select ctid as at from vault.{self.table} "
             "where next_at <= clock_timestamp() order by next_at limit $1 for update skip locked) "
-            f"update vault.{self.table} i set next_at = clock_timestamp() + make_interval(secs => $2), "
-            f"attempts = i.attempts + 1 from due where i.merchant_id = due.merchant_id "
-            f"and i.{self.column} = due.{self.column} returning i.merchant_id, i.{self.column}, i.attempts",
+            f"update vault.{self.table} set next_at = clock_timestamp() + make_interval(secs => $2), "
+            "attempts = attempts + 1 where ctid = any(array(select at from due)) "
+            f"returning merchant_id, {self.column}, attempts",
             limit,
             lease_seconds,
         )
