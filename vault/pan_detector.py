@@ -42,15 +42,16 @@ def find_pan_spans(text: str) -> list[tuple[int, int]]:
 
 
 def maybe_pan(data: bytes) -> bool:
-    """Tell cheaply whether JSON of our own making contains what looks like a card number; false means that it does not.
+    """Tell cheaply whether JSON of our own making could contain a card number; false means that it does not.
 
-    The serialiser must not have written digits as escape sequences; ours never does.
+    The serialiser must not have written digits as escape sequences; ours never does. What `walk` finds in a number that
+    is written with an exponent, these octets do not show: a long one counts.
     """
     alike = data.translate(_LIKE_ZEROS) + b"."
     start = alike.find(_ENOUGH)
     while start >= 0:
         end = alike.find(b".", start)
-        if contains_pan(data[start:end].decode("ascii")):
+        if data[end : end + 1] == b"e" or contains_pan(data[start:end].decode("ascii")):
             return True
         start = alike.find(_ENOUGH, end)
     return False

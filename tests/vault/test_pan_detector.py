@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vault import pan_detector
@@ -107,7 +107,7 @@ def test_the_detector_agrees_with_trying_every_sequence_of_groups(text: str) -> 
     covered = {place for start, end in find_pan_spans(text) for place in range(start, end)}
     assert covered == slow_search(text)
     assert contains_pan(text) == bool(covered)
-    assert maybe_pan(text.encode()) or not covered
+    assert maybe_pan(text.encode()) == bool(covered)
 
 
 def slow_search(text: str) -> set[int]:
@@ -219,6 +219,7 @@ def test_a_deep_tree_needs_no_deep_stack() -> None:
 
 @pytest.mark.no_cover
 @given(JSON)
+@example(3.8483100371705256e16)
 def test_the_cheap_check_never_misses_what_the_search_finds(value: Any) -> None:
     body = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
     assert maybe_pan(body) or list(walk(value, nothing)) == []

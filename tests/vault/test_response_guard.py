@@ -25,7 +25,8 @@ def encode(value: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "number", [CANARY, GROUPED, DASHED, f"ref {CANARY}!", int(CANARY), -int(CANARY), float(CANARY)]
+    "number",
+    [CANARY, GROUPED, DASHED, f"ref {CANARY}!", int(CANARY), -int(CANARY), float(CANARY), 3.8483100371705256e16],
 )
 @pytest.mark.parametrize(
     ("shape", "pointer", "without"),
