@@ -64,5 +64,5 @@ def _ocsf(activity: Activity) -> str:
 
 def _details() -> Iterator[str]:
     yield "## Details\n\n| Name | Kind | Says |\n|---|---|---|"
-    yield from (f"| `{name}` | {field.kind.value} | {field.says} |" for name, field in sorted(FIELDS.items()))
+    yield from (f"| `{name}` | {field.kind.said} | {field.says} |" for name, field in sorted(FIELDS.items()))
     yield ""

@@ -10,18 +10,19 @@ import os
 import re
 import time
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_LETTERS: Final = _ALPHABET.encode() + bytes(256 - len(_ALPHABET))
 _PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _END_OF_TIME_MS: Final = 2**43  # in the year 2248
-_VERSION: Final = 0x7 << 76
-_VARIANT: Final = 0b10 << 62
-_RAND_A: Final = 0xFFF
-_RAND_B: Final = (1 << 62) - 1
 # Bits 48-51 are 0111 and bits 64-65 are 10, which pins four characters; the last one carries three bits only.
 _BODY: Final = re.compile(r"a[a-z2-7]{8}[bfjnrvz5][yz2-7][a-z2-7][bdfhjlnprtvxz357][a-p][a-z2-7]{11}[aeimquy4]")
+# The sixteen characters after the time, an octet each: which of its five bits are free, and which are set.
+_FREE: Final = int.from_bytes(bytes((0b111, 0b11111, 0b11110, 0b1111, *[0b11111] * 11, 0b11100)))
+_SET: Final = int.from_bytes(bytes((0b11000, 0, 0b1, *[0] * 13)))
 _KEY_NAME: Final = re.compile(r"key_[a-z2-7]{25}[aeimquy4]")
 
 
@@ -61,13 +62,15 @@ def new_id(prefix: Prefix, *, now_ms: int | None = None) -> str:
     moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     if not 0 <= moment < _END_OF_TIME_MS:
         raise ValueError("time outside the range of ids")
-    noise = int.from_bytes(os.urandom(10))
-    return _written(prefix, moment << 80 | _VERSION | (noise >> 62 & _RAND_A) << 64 | _VARIANT | noise & _RAND_B)
+    noise = (int.from_bytes(os.urandom(16)) & _FREE | _SET).to_bytes(16).translate(_LETTERS).decode()
+    return prefix + _time_written(moment) + noise
 
 
-def _written(prefix: Prefix, number: int) -> str:
-    padded = number << 2
-    return prefix + "_" + "".join([_PAIRS[padded >> shift & 1023] for shift in range(120, -1, -10)])
+@lru_cache(maxsize=2)
+def _time_written(moment: int) -> str:
+    """Give the underscore and the ten characters that hold the time, and the first two bits of the version."""
+    number = moment << 2 | 0b01
+    return "_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 def id_octets(text: str) -> bytes:
@@ -87,7 +90,8 @@ def is_id(prefix: Prefix, text: str) -> bool:
 
 def id_of(prefix: Prefix, uuid: UUID) -> str:
     """Write a UUIDv7 that the database made as an id."""
-    return _written(prefix, uuid.int)
+    padded = uuid.int << 2
+    return prefix + "_" + "".join([_PAIRS[padded >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def uuid_of(prefix: Prefix, text: str) -> UUID | None:

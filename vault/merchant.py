@@ -3,8 +3,11 @@
 It refuses to know keys: the gateway credentials are sealed and opened elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -47,6 +50,9 @@ class SessionCardForm(StrEnum):
     SAVED_PAYMENT_METHODS = "savedPaymentMethods"
 
 
+PAYMENT_DEFAULTS: Final = ("env", "settlement_strategy", "payment_redirect_url", "merchant_region")
+
+
 class MerchantSettings(Wire):
     """A merchant's defaults, kept as JSON; everything may be absent."""
 
@@ -68,6 +74,11 @@ class MerchantSettings(Wire):
     card_brand_spelling: CardBrandSpelling = Field(default=CardBrandSpelling.SINGULAR)
     session_card_form: SessionCardForm = Field(default=SessionCardForm.PAYMENT_METHOD_ID)
     session_mandates: bool = False
+
+    @cached_property
+    def of_payments(self) -> Mapping[str, Any]:
+        """Give those that a payment has where its request says nothing else, as they go over the wire."""
+        return self.wire(*PAYMENT_DEFAULTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _GROUP: Final = re.compile(r"[0-9]+")
 
 def contains_pan(text: str) -> bool:
     """Tell whether the text contains what looks like a card number."""
-    return next(_hits(text), None) is not None
+    return _RUN.search(text) is not None and next(_hits(text), None) is not None
 
 
 def find_pan_spans(text: str) -> list[tuple[int, int]]:

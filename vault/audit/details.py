@@ -14,22 +14,18 @@ from vault.audit.events import Detail
 class Kind(Enum):
     """What a detail's value is, where it is not null."""
 
-    TEXT = "text"
-    NUMBER = "number"
-    EITHER = "text or number"
-    FLAG = "yes or no"
+    TEXT = "text", (str,)
+    NUMBER = "number", (int,)
+    EITHER = "text or number", (str, int)
+    FLAG = "yes or no", (bool,)
+
+    def __init__(self, said: str, types: tuple[type, ...]) -> None:
+        self.said = said
+        self._types = types
 
     def admits(self, value: Detail) -> bool:
         """Tell whether a value is of this kind."""
-        return value is None or (isinstance(value, _KINDS[self]) and isinstance(value, bool) is (self is Kind.FLAG))
-
-
-_KINDS: Final[Mapping[Kind, tuple[type, ...]]] = {
-    Kind.TEXT: (str,),
-    Kind.NUMBER: (int,),
-    Kind.EITHER: (str, int),
-    Kind.FLAG: (bool,),
-}
+        return value is None or (isinstance(value, self._types) and (not isinstance(value, bool) or self is Kind.FLAG))
 
 
 class Field(NamedTuple):

@@ -104,7 +104,7 @@ class GatewayClient:
         Raises NotSent or OutcomeUnknown. A caller that is cancelled has to take the outcome for unknown. Source:
         `antom-api.md` 1.2 to 1.4.
         """
-        began = time.monotonic()
+        began, name = time.monotonic(), operation.value
         outcome, reason = "unknown", "cancelled"
         with trace.call() as passage:
             try:
@@ -117,10 +117,10 @@ class GatewayClient:
                 return answer
             finally:
                 seconds = time.monotonic() - began
-                metrics.count_gateway_call(operation.value, outcome, reason, seconds)
-                facts = {"operation": operation.value, "outcome": outcome, "reason": reason}
+                metrics.count_gateway_call(name, outcome, reason, seconds)
+                facts = {"operation": name, "outcome": outcome, "reason": reason}
                 failed = outcome != "answered"
-                trace.over(Side.CLIENT, f"gateway {operation.value}", seconds, failed=failed, facts=facts)
+                trace.over(Side.CLIENT, f"gateway {name}", seconds, failed=failed, facts=facts)
                 if passage is not None:
                     passage.gateway_seconds += seconds
 

@@ -11,13 +11,25 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
+import orjson
+
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED: Final = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")  # the only way in which JSON in UTF-8 can hold such
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def json_bytes(body: Mapping[str, object]) -> bytes | None:
     """Write `body` as compact UTF-8; None where JSON has no way to say it (NaN, lone surrogates, foreign types)."""
+    try:
+        raw = orjson.dumps(body, option=_PLAIN)
+    except TypeError:
+        return _strictly_written(body)
+    # The quick way writes null for NaN.
+    return raw if b"null" not in raw else _strictly_written(body)
+
+
+def _strictly_written(body: Mapping[str, object]) -> bytes | None:
     try:
         return _ENCODER.encode(body).encode("utf-8")
     except (TypeError, ValueError, RecursionError):

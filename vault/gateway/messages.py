@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from vault.card import CardToken, Cvv, Expiry, Pan
 from vault.gateway.card_messages import authentication, code, extra_verification, present, typed_card
-from vault.merchant import MerchantSettings
+from vault.merchant import PAYMENT_DEFAULTS, MerchantSettings
 from vault.movement import Movement, MovementKind
 from vault.payment import Payment
 from vault.stored_card import NO_CHOICE, BrandChoice
@@ -77,29 +77,28 @@ class PayCall:
     series: Series | None = None
 
 
-_DEFAULTED: Final = ("env", "settlement_strategy", "payment_redirect_url", "merchant_region")
 _PASSED_THROUGH: Final = ("payment_expiry_time", "credit_pay_plan")
 
 
 def pay_body(call: PayCall) -> dict[str, Any]:
     """Give the body of `pay` (antom-api.md 2.1)."""
     request = call.request
+    amount = {"currency": request.payment_amount.currency, "value": request.payment_amount.value}
     body: dict[str, Any] = {
         "productCode": "CASHIER_PAYMENT",
         "paymentRequestId": request.payment_request_id,
-        "paymentAmount": request.payment_amount.wire(),
-        "order": _order(call),
+        "paymentAmount": amount,
+        "order": _order(call, amount),
         "paymentFactor": {"isAuthorization": True, **present(captureMode=request.capture_mode)},
         "paymentMethod": _method(call),
         "paymentNotifyUrl": call.notify_url,
     }
-    defaults = call.defaults.wire(*_DEFAULTED)
-    return body | defaults | request.wire(*_DEFAULTED, *_PASSED_THROUGH)
+    return {**body, **call.defaults.of_payments, **request.wire(*PAYMENT_DEFAULTS, *_PASSED_THROUGH)}
 
 
-def _order(call: PayCall) -> dict[str, Any]:
+def _order(call: PayCall, amount: Mapping[str, str]) -> dict[str, Any]:
     order: dict[str, Any] = call.request.order.wire()
-    order.setdefault("orderAmount", call.request.payment_amount.wire())
+    order.setdefault("orderAmount", amount)
     if call.buyer is not None:
         order["buyer"] = {**order.get("buyer", {}), "referenceBuyerId": call.buyer}
     return order

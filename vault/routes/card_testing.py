@@ -5,12 +5,9 @@ It refuses to decide anything: the guard does.
 
 from collections.abc import Awaitable, Callable
 
-from fastapi import Request
-
 from vault.auth import Caller
-from vault.card_testing import Shown
+from vault.card_testing import CardGuard, Shown
 from vault.payments.writing_ahead import Paid
-from vault.routes.access import services_of
 from vault.wire.cards import CardField
 from vault.wire.orders import EnvField
 
@@ -20,9 +17,8 @@ def shown_by(buyer: str | None, env: EnvField | None, card: CardField | None = N
     return Shown(buyer, env.client_ip if env else None, card.card_no if card else None)
 
 
-async def guarded(request: Request, caller: Caller, shown: Shown, pay: Callable[[], Awaitable[Paid]]) -> Paid:
+async def guarded(guard: CardGuard, caller: Caller, shown: Shown, pay: Callable[[], Awaitable[Paid]]) -> Paid:
     """Pay if the guard lets the request pass, and let it know of a decline."""
-    guard = services_of(request).card_guard
     await guard.admit(caller, shown, paying=True)
     paid = await pay()
     if not paid.replayed:

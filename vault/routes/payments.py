@@ -4,6 +4,7 @@ It refuses to decide anything: requests in, services, views out. A final payment
 whose outcome is still open is 202 (design section 4).
 """
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -33,9 +34,9 @@ async def pay(request: Request, response: Response, body: CardPaymentRequest, ca
     """Pay with card data, and store the card if wanted."""
     if body.store_card is not None and Scope.CARDS_WRITE not in caller.scopes:
         raise Forbidden
-    payments, parsed = services_of(request).payments, request.state.parsed_body
+    services, parsed = services_of(request), request.state.parsed_body
     shows = shown_by(body.buyer_id, body.env, body.card)
-    paid = await guarded(request, caller, shows, lambda: payments.pay(caller, body, parsed))
+    paid = await guarded(services.card_guard, caller, shows, partial(services.payments.pay, caller, body, parsed))
     return await shown(request, response, caller, paid)
 
 
@@ -44,9 +45,9 @@ async def pay_with_card(
     request: Request, response: Response, card_id: CardId, body: StoredCardPaymentRequest, caller: PaymentsWriter
 ) -> PaymentView:
     """Pay with a stored card, the buyer present."""
-    payments, parsed = services_of(request).payments, request.state.parsed_body
-    shows = shown_by(body.buyer_id, body.env)
-    paid = await guarded(request, caller, shows, lambda: payments.pay_with_card(caller, card_id, body, parsed))
+    services, parsed = services_of(request), request.state.parsed_body
+    shows, pay = shown_by(body.buyer_id, body.env), services.payments.pay_with_card
+    paid = await guarded(services.card_guard, caller, shows, partial(pay, caller, card_id, body, parsed))
     return await shown(request, response, caller, paid)
 
 

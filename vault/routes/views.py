@@ -140,7 +140,7 @@ class PaymentView(View):
             captures=[CaptureView.of(capture) for capture in payment.of(MovementKind.CAPTURE)],
             refunds=[RefundView.of(refund) for refund in payment.of(MovementKind.REFUND)],
             refunded_amount=_refunded(payment),
-            gateway=GatewayView(payment_id=payment.gateway_payment_id, **words_shown(payment.result)),
+            gateway={"payment_id": payment.gateway_payment_id, **words_shown(payment.result)},
             payment_result_info=result_info(payment),
             declined=_declined(payment, card),
             cancel_requested=payment.cancel_requested_at is not None,

@@ -24,6 +24,10 @@ def test_it_writes_compact_utf_8() -> None:
     assert json_bytes({"a": [1, "\u00fc"], "b": True}) == '{"a":[1,"\u00fc"],"b":true}'.encode()
 
 
+def test_null_as_a_value_or_in_a_text_is_written_like_anything_else() -> None:
+    assert json_bytes({"a": None, "b": "null and void"}) == b'{"a":null,"b":"null and void"}'
+
+
 def circular() -> dict[str, object]:
     ring: dict[str, object] = {}
     ring["ring"] = ring
