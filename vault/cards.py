@@ -34,7 +34,7 @@ from vault.errors import (
     Overloaded,
     RequestInvalid,
 )
-from vault.group_writer import GroupWriter
+from vault.groups import PACE_AROUND_A_CALL, Groups
 from vault.ids import Prefix, new_id
 from vault.opening import Opener
 from vault.pan_detector import contains_pan
@@ -71,7 +71,8 @@ class Cards:
         self._keyring = keyring
         self._policy = policy
         self._opener = Opener(database, keyring)
-        self._storing = GroupWriter(database, new_cards.insert)
+        self._storing = Groups(database, new_cards.insert)
+        self._finding = Groups(database, cards.find_each, pace=PACE_AROUND_A_CALL)
 
     async def store(self, caller: Caller, request: CardRequest, prints: Sequence[Fingerprint] = ()) -> Kept:
         """Keep a card in the vault; the same card again gives the same id, with its expiry brought up to date.
@@ -113,7 +114,7 @@ class Cards:
         event = Event(
             EventType.CARD_STORED, caller.origin, caller.merchant_id, (card_id,), details={"storage": Storage.VAULT}
         )
-        done = await self._storing.write(new_cards.insertion(new, event, also_active=[prints[0].key_id]))
+        done = await self._storing.ask(new_cards.insertion(new, event, also_active=[prints[0].key_id]))
         if done.card is None:
             if not done.keys_active:
                 self._keyring.forget_merchant(caller.merchant_id)
@@ -176,6 +177,11 @@ class Cards:
         if isinstance(found, Vaulting):
             raise CardPending
         return found
+
+    async def to_pay(self, caller: Caller, card_id: str) -> StoredCard:
+        """Give a card as `get` does, looked up together with others that are about to be paid with."""
+        card = await self._finding.ask((caller.merchant_id, card_id))
+        return await self.get(caller, card_id) if card is None else _live(card)
 
     async def shown(self, caller: Caller, card_id: str) -> StoredCard | Vaulting:
         """Give a card, or the vaulting that will make it; raises `NotFound` and `CardDeleted`."""

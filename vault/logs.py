@@ -232,7 +232,7 @@ def _harmless(value: object) -> object:
             return value
         case int() | float():
             return value if abs(value) < _LARGEST_NUMBER else WITHHELD
-        case list() | tuple():
+        case list() | tuple() if type(value) in {list, tuple}:  # a value of ours that is a tuple is not for the log
             return [_harmless(item) for item in value[:_LONGEST_LIST] if not isinstance(item, list | tuple)]
         case _:
             return f"<{type(value).__name__}>"

@@ -5,7 +5,6 @@ only when the gateway does not know it well after its sender had to stop; nothin
 an authorisation that came too late and was captured before it could be voided is refunded.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -100,7 +99,7 @@ class Reconciler:
         if evidence is None:
             return Evidence(Source.WORKER, Status.UNKNOWN)
         if not unknown_to_gateway(evidence):
-            return replace(evidence, movements=(*evidence.movements, *self._not_sent(payment, evidence)))
+            return evidence._replace(movements=(*evidence.movements, *self._not_sent(payment, evidence)))
         by_when = payment.expires_at if _awaits_its_buyer(payment) else payment.send_deadline
         if _never_seen(payment) and well_after(payment.read_at, by_when, self._pace.grace):
             return Evidence(Source.WORKER, Status.FAIL, not_sent=True)

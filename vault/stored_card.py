@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vault.card import Expiry
 
@@ -96,8 +96,7 @@ class CardFace:
     fingerprint_key_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCard:
+class StoredCard(NamedTuple):
     """A card as it stands in the database; `secrets` holds envelopes where they were asked for."""
 
     merchant_id: str

@@ -48,7 +48,7 @@ async def _listing(shop: Shop, buyer: str) -> Statement:
 
 
 async def _paying(shop: Shop, card_id: str) -> Statement:
-    return await statement_of(lambda session: cards.find(session, shop.merchant_id, card_id))
+    return await statement_of(lambda session: cards.find_each(session, [(shop.merchant_id, card_id)]))
 
 
 async def _storing(shop: Shop, number: int) -> Statement:

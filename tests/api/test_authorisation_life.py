@@ -1,7 +1,6 @@
 """How an authorisation ends: voided, captured, expired, or given back when it came too late to be wanted."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -264,7 +263,7 @@ async def test_a_late_authorisation_that_somebody_refunds_at_the_same_moment_is_
     async with puppeteer.services.database.session() as session:
         late = await payments.find(session, puppeteer.tenants[0].merchant_id, view["paymentId"])
     assert late is not None
-    stale = replace(late, movements=late.of(MovementKind.CAPTURE))
+    stale = late._replace(movements=late.of(MovementKind.CAPTURE))
     account = await puppeteer.services.moving._tools.directory.account(late.merchant_id, WORKER)
     await puppeteer.services.moving.give_back(account, stale, WORKER)
     assert puppet.count("refund") == 1

@@ -11,7 +11,7 @@ import pytest
 from tests.api.shop import Sql, card_on_file, problem, stored, waiting
 from tests.api.subscriptions import attempt, charge, consent, subscribed
 from tests.installation import Installation
-from vault.group_writer import GroupWriter
+from vault.payments.retry_guard import RetryGuard
 from vault.store import drafts
 from vault.store.drafts import Begun
 
@@ -67,11 +67,11 @@ async def test_a_payment_that_can_never_be_written_is_told_as_busy(
     async def alone(*_: Any) -> list[Begun]:
         return [refused]
 
-    async def in_a_group(*_: Any) -> Begun:
+    async def begun_alone(*_: Any) -> Begun:
         return refused
 
     monkeypatch.setattr(drafts, "begin", alone)
-    monkeypatch.setattr(GroupWriter, "write", in_a_group)
+    monkeypatch.setattr(RetryGuard, "begin_alone", begun_alone)
     problem(await attempt(vault, mandate), 503, "overloaded")
     answer = await vault.api.post(f"/v1/cards/{mandate['cardId']}/payments", json=card_on_file())
     problem(answer, 503, "overloaded")

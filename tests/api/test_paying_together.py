@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -15,7 +14,7 @@ from vault.audit.events import ActorKind, Event, EventType, Origin
 from vault.ids import Prefix, new_id
 from vault.money import Amount
 from vault.payment import Credential, Kind, Payment, Status
-from vault.store import drafts, payments
+from vault.store import cards, drafts, payments
 from vault.store.drafts import Begun, Draft
 from vault.store.payments import Settlement, settlement
 from vault.stored_card import CardStatus, SecretKind
@@ -75,7 +74,7 @@ async def _begun(vault: Installation, *wanted: Draft) -> list[Payment]:
 
 
 def _success(before: Payment, *, seconds: float | None = None) -> Settlement:
-    after = replace(before, status=Status.SUCCESS, gateway_payment_id=f"at-{before.id}")
+    after = before._replace(status=Status.SUCCESS, gateway_payment_id=f"at-{before.id}")
     return settlement(before, after, _event(EventType.PAYMENT_CHANGED, before.merchant_id, before.id), seconds)
 
 
@@ -88,9 +87,11 @@ async def test_payments_at_the_same_moment_are_sent_once_each_with_their_own_car
     vault: Installation, sql: Sql
 ) -> None:
     numbers = (VISA_CANARY, SECOND_VISA_CANARY, MASTERCARD_CANARY)
-    cards = [(await stored(vault, store(number)))["cardId"] for number in numbers]
+    stored_cards = [(await stored(vault, store(number)))["cardId"] for number in numbers]
     bodies = [card_on_file() for _ in range(9)]
-    views = await asyncio.gather(*(paid_on_file(vault, cards[number % 3], body) for number, body in enumerate(bodies)))
+    views = await asyncio.gather(
+        *(paid_on_file(vault, stored_cards[number % 3], body) for number, body in enumerate(bodies))
+    )
     for number, (view, body) in enumerate(zip(views, bodies, strict=True)):
         assert (view["paymentRequestId"], view["paymentStatus"]) == (body["paymentRequestId"], "SUCCESS")
         (sent,) = await vault.sent(body["paymentRequestId"])
@@ -100,6 +101,21 @@ async def test_payments_at_the_same_moment_are_sent_once_each_with_their_own_car
         assert set(changed) == {view["paymentId"] for view in views}
     told = await sql.rows("select object_id, type from vault.event where type like 'payment.%'")
     assert sorted(row["object_id"] for row in told) == sorted(view["paymentId"] for view in views)
+
+
+async def test_each_card_is_looked_up_for_its_own_merchant(vault: Installation) -> None:
+    mine, other = (tenant.merchant_id for tenant in vault.tenants[:2])
+    first, gone = (await stored(vault))["cardId"], (await stored(vault, store(buyer="buyer-2")))["cardId"]
+    await vault.api.delete(f"/v1/cards/{gone}")
+    async with vault.services.database.session() as session:
+        asked = [(mine, gone), (other, first), (mine, first), (mine, "card_?"), (mine, first)]
+        found = await cards.find_each(session, asked)
+        alone = await cards.find(session, mine, first)
+    assert alone is not None
+    assert [card and (card.id, card.stored_status.value) for card in found] == [
+        (gone, "DELETED"), None, (first, "ACTIVE"), None, (first, "ACTIVE"),
+    ]  # fmt: skip
+    assert found[2] == alone._replace(read_at=found[2].read_at if found[2] else alone.read_at)
 
 
 async def test_each_draft_has_its_own_answer(vault: Installation, sql: Sql, draft: Make) -> None:

@@ -30,7 +30,7 @@ from tests.api.test_authorization import Keys, onboarding_of
 from tests.canary import assert_clean
 from tests.installation import Blueprint, Installation
 from vault.auth import Scope
-from vault.group_writer import GroupWriter
+from vault.payments.retry_guard import RetryGuard
 from vault.store.drafts import Begun
 
 pytestmark = pytest.mark.anyio
@@ -498,5 +498,5 @@ async def test_a_session_that_can_never_be_written_is_told_as_busy(
     async def refused(*_: Any) -> Begun:
         return Begun(payment=None, keys_active=False, card_usable=True)
 
-    monkeypatch.setattr(GroupWriter, "write", refused)
+    monkeypatch.setattr(RetryGuard, "begin_alone", refused)
     problem(await attempt(vault, session()), 503, "overloaded")

@@ -15,7 +15,7 @@ from tests.installation import Installation
 from vault.audit.events import ActorKind, Event, EventType, Origin
 from vault.card import Expiry
 from vault.db import StatementFailed
-from vault.group_writer import GroupWriter
+from vault.groups import Groups
 from vault.ids import Prefix, new_id
 from vault.store import new_cards
 from vault.store.new_cards import Inserted, Insertion, NewCard, insertion
@@ -96,9 +96,9 @@ async def test_a_key_that_is_retired_keeps_only_its_own_cards_out(vault: Install
 
 
 async def test_a_card_that_the_database_refuses_keeps_no_other_out(vault: Installation, sql: Sql, ready: Group) -> None:
-    writer = GroupWriter(vault.services.database, new_cards.insert)
+    writer = Groups(vault.services.database, new_cards.insert)
     group = [ready(1), ready(2, month=13), ready(3)]
-    told = await asyncio.gather(*map(writer.write, group), return_exceptions=True)
+    told = await asyncio.gather(*map(writer.ask, group), return_exceptions=True)
     refused = told[1]
     assert isinstance(refused, StatementFailed)
     assert refused.constraint == "card_expiry_month_check"

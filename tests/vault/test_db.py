@@ -10,7 +10,7 @@ from vault import db, migrations
 from vault.db import Database, StatementFailed, normalise_url
 from vault.errors import DatabaseUnavailable
 from vault.roles import APP
-from vault.store import attempts, payments
+from vault.store import attempts, cards, payments
 
 pytestmark = pytest.mark.anyio
 
@@ -225,6 +225,25 @@ async def test_what_follows_from_a_success_begins_with_no_table(database_url: st
     assert len(found) >= 4
     for place in found:
         assert re.search(r"(Index|TID) Cond: .*(payment_id|print|ctid)", lines[place + 1]), lines[place : place + 2]
+
+
+async def test_cards_that_are_looked_up_together_are_found_one_by_one_by_the_same_plan(database_url: str) -> None:
+    """A plan for each length would cost more than the lookup, and one that joins reads the whole table."""
+    database = Database(database_url, role=APP, pool_size=1)
+    try:
+        async with database.session() as session:
+            await session.rows(f"prepare asked (text[], text[]) as {cards._EACH}")
+            for number in range(1, 9):
+                await session.rows(f"execute asked (array_fill('m'::text, '{{{number}}}'), '{{}}')")
+            plan = "\n".join(row[0] for row in await session.rows("explain execute asked ('{}', '{}')"))
+            planned = await session.row(
+                "select generic_plans, custom_plans from pg_prepared_statements where name = 'asked'"
+            )
+    finally:
+        await database.close()
+    assert "Index Cond: ((merchant_id = named.merchant_id) AND (id = named.id))" in plan
+    assert planned is not None
+    assert tuple(planned) == (4, 5)  # PostgreSQL tries five before it keeps one
 
 
 _SETTINGS = "select array[current_user, current_setting('statement_timeout')]"

@@ -1,6 +1,5 @@
 """What the gateway's messages are evidence of, the odd ones first."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -216,7 +215,7 @@ OTHERS: list[dict[str, Any]] = [
 
 
 def test_a_refund_that_succeeded_is_bound_to_the_one_that_was_asked_for() -> None:
-    paid = replace(PAYMENT, gateway_payment_id="2026")
+    paid = PAYMENT._replace(gateway_payment_id="2026")
     seen = read_movement(REFUNDED, paid, REFUND)
     assert (seen.status, seen.gateway_id, seen.bound) == (MovementStatus.SUCCESS, "r.1", True)
     for other in [*OTHERS, {"paymentId": "2027"}]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pytest
 
@@ -165,6 +165,10 @@ class Colour(StrEnum):
     RED = "red"
 
 
+class Named(NamedTuple):
+    secret: str
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -182,6 +186,7 @@ class Colour(StrEnum):
         (datetime(2026, 1, 1, tzinfo=UTC), "<datetime>"),
         (Sealed("hunter2"), "<Sealed>"),
         ([[1], 2], [2]),
+        (Named("hunter2"), "<Named>"),
     ],
 )
 def test_only_plain_values_are_written(log: Log, value: object, shown: object) -> None:

@@ -5,7 +5,6 @@ as text and never guessed at; a message that names another payment or another am
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -81,7 +80,7 @@ def read_inquiry(body: Mapping[str, Any], payment: Payment) -> Evidence | None:
         letter,
         message[:256] if isinstance(message, str) else "",
     )
-    return replace(_evidence(body, payment, Source.INQUIRY, status, own), status_when_asked=payment.status)
+    return _evidence(body, payment, Source.INQUIRY, status, own)._replace(status_when_asked=payment.status)
 
 
 def unknown_to_gateway(evidence: Evidence) -> bool:

@@ -4,8 +4,6 @@ It refuses to know HTTP. Invariants: an intent survives the process; it ends wit
 refusal, and a refusal to cancel a late authorisation stays an alarm (design section 3; antom-api.md 2.4).
 """
 
-from dataclasses import replace
-
 from vault.audit.events import Event, EventType, Origin, Outcome
 from vault.auth import Caller
 from vault.db import Database, Transaction
@@ -53,7 +51,7 @@ class Canceller:
             payment = await payments.lock(transaction, payment.merchant_id, payment.id)
             check_cancel(payment)
             if payment.cancel_requested_at is None and payment.status is not Status.CANCELLED:
-                payment = replace(payment, cancel_requested_at=payment.read_at)
+                payment = payment._replace(cancel_requested_at=payment.read_at)
                 await payments.save(transaction, payment)
                 await WITH_PAYMENTS.drop(transaction, payment.merchant_id, [payment.id], {SecretKind.SESSION})
                 event = Event(EventType.PAYMENT_CANCEL_REQUESTED, origin, payment.merchant_id, (payment.id,))
@@ -79,7 +77,7 @@ class Canceller:
             payment = await payments.lock(transaction, payment.merchant_id, payment.id)
             if payment.cancel_requested_at is None:
                 return
-            after = replace(payment, cancel_requested_at=None)
+            after = payment._replace(cancel_requested_at=None)
             await payments.save(transaction, after)
             event = Event(
                 EventType.PAYMENT_CANCEL_REFUSED,

@@ -5,8 +5,6 @@ one that the buyer typed at the gateway is kept where the gateway names a token 
 digits (controls.md COF-1).
 """
 
-from dataclasses import replace
-
 from vault.keeping import Keepable, KeepingPlan
 from vault.payment import Credential, Evidence, Payment, Status, StoreState
 from vault.shown_card import face_at_gateway
@@ -49,4 +47,4 @@ def kept(payment: Payment, plan: KeepingPlan) -> Payment:
     """Give the payment whose card was kept by a plan; what is still to come keeps it pending."""
     complete = SecretKind.TOKEN in plan.secrets or not (payment.store_card and payment.store_card.at_gateway)
     state = StoreState.STORED if complete else StoreState.PENDING
-    return replace(payment, card_id=plan.card_id, store_state=state)
+    return payment._replace(card_id=plan.card_id, store_state=state)

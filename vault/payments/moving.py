@@ -7,7 +7,7 @@ refused for what the vault may merely not have heard of before the gateway was a
 
 import hmac
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from keys.keyring import Fingerprint
@@ -170,8 +170,8 @@ class Moving:
             movement = await movements.begin(transaction, held, draft, event)
             if movement is None:
                 return None
-            begun = replace(held, movements=(*held.movements, movement))
-            begun = replace(begun, capture_status=capture_status(begun))
+            begun = held._replace(movements=(*held.movements, movement))
+            begun = begun._replace(capture_status=capture_status(begun))
             if changed(held, begun):
                 await payments.save(transaction, begun)
         return begun, deadline

@@ -4,7 +4,6 @@ It refuses to know the wire. Invariants: nothing is written without an event; an
 about; a payment that is not resolved stays on the schedule (design section 3).
 """
 
-from dataclasses import replace
 from typing import Final
 
 from keys.keyring import Envelope, Keyring
@@ -12,7 +11,7 @@ from vault import metrics
 from vault.audit.events import Event, EventType, Origin
 from vault.db import Database, Transaction
 from vault.errors import Overloaded
-from vault.group_writer import PACE_AROUND_A_CALL, GroupWriter
+from vault.groups import PACE_AROUND_A_CALL, Groups
 from vault.keeping import Keeper, KeepingPlan, PlanOutdated
 from vault.logs import alarm, get_logger
 from vault.payment import Channel, Evidence, Payment, Source, Status, StoreState, Verdict, judge
@@ -47,7 +46,7 @@ class Recorder:
         self._guard = guard
         self._keeper = Keeper(database, keyring)
         self._first_inquiry = first_inquiry_seconds
-        self._settling = GroupWriter(database, payments.settle, pace=PACE_AROUND_A_CALL)
+        self._settling = Groups(database, payments.settle, pace=PACE_AROUND_A_CALL)
 
     async def record(self, payment: Payment, evidence: Evidence, origin: Origin) -> Payment:
         """Judge evidence against the payment as it stands now, write what follows, and give the payment."""
@@ -88,7 +87,7 @@ class Recorder:
         return await self._settle(payments.settlement(payment, after, event, seconds))
 
     async def _settle(self, change: Settlement) -> Payment | None:
-        return await self._settling.write(change)
+        return await self._settling.ask(change)
 
     async def _put_opening(
         self, transaction: Transaction, payment: Payment, opening: dict[SecretKind, Envelope], origin: Origin
@@ -106,7 +105,7 @@ class Recorder:
             if before.store_state is StoreState.PENDING:
                 state = StoreState.STORED if before.card_id else StoreState.DROPPED
                 await WITH_PAYMENTS.drop(transaction, before.merchant_id, [before.id])
-                await payments.save(transaction, replace(before, store_state=state))
+                await payments.save(transaction, before._replace(store_state=state))
                 event = Event(EventType.PAYMENT_CHANGED, origin, before.merchant_id, (before.id,), reason="abandoned")
                 await audit.append(transaction, event)
             await inquiries.done(transaction, before.merchant_id, before.id)
@@ -116,7 +115,7 @@ class Recorder:
         async with self._database.transaction() as transaction:
             held = await payments.lock(transaction, payment.merchant_id, payment.id)
             if lapsed(held):
-                held = replace(held, capture_status="EXPIRED")
+                held = held._replace(capture_status="EXPIRED")
                 await payments.save(transaction, held)
                 event = Event(EventType.AUTHORISATION_EXPIRED, origin, held.merchant_id, (held.id,))
                 await audit.append(transaction, event)
@@ -160,7 +159,7 @@ class Recorder:
         if plan is None:
             return payment
         if not await self._keeper.keep(transaction, plan, origin):
-            return replace(payment, store_state=StoreState.DROPPED)
+            return payment._replace(store_state=StoreState.DROPPED)
         return kept(payment, plan)
 
     async def _reschedule(
@@ -189,9 +188,9 @@ async def _drop_what_waits_no_more(transaction: Transaction, before: Payment, af
 
 def _change_event(before: Payment, after: Payment, evidence: Evidence, origin: Origin) -> Event:
     details = {
-        "from": before.status.value,
-        "to": after.status.value,
-        "source": evidence.source.value,
+        "from": before.status,
+        "to": after.status,
+        "source": evidence.source,
         "gateway_result": after.result.code if after.result else None,
         "not_sent": after.not_sent,
     }

@@ -14,7 +14,7 @@ from vault.attempt import Attempt, Tried
 from vault.audit.events import Event, EventType, Origin, Outcome
 from vault.db import Database, Transaction
 from vault.gateway.messages import Instrument, NewCardInstrument, PageInstrument, SealedInstrument, TokenInstrument
-from vault.group_writer import PACE_AROUND_A_CALL, GroupWriter
+from vault.groups import PACE_AROUND_A_CALL, Groups
 from vault.payment import Payment, Status
 from vault.payments.teaching import words_of
 from vault.retry_errors import RetryLimit
@@ -32,7 +32,7 @@ class RetryGuard:
         self._database = database
         self._keyring = keyring
         self._rules = rules
-        self._beginning = GroupWriter(database, drafts.begin, pace=PACE_AROUND_A_CALL)
+        self._beginning = Groups(database, drafts.begin, pace=PACE_AROUND_A_CALL)
 
     async def prints(
         self, merchant_id: str, instrument: Instrument, face: CardFace | None = None
@@ -60,7 +60,7 @@ class RetryGuard:
 
     async def begin_alone(self, draft: Draft, event: Event) -> Begun | None:
         """Write a draft in a transaction of its own; None when its request id is taken. Raises `RetryLimit`."""
-        begun = await self._beginning.write(drafts.ready(draft, event))
+        begun = await self._beginning.ask(drafts.ready(draft, event))
         if begun.untried:
             return begun
         async with self._database.transaction() as transaction:

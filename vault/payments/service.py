@@ -4,7 +4,6 @@ It refuses to know HTTP and SQL. Invariants: a CVV lives for the request that ca
 disabled or another buyer's is not charged (design sections 3 and 4).
 """
 
-from dataclasses import replace
 from typing import Final
 
 from vault.auth import Caller
@@ -79,7 +78,7 @@ class Payments:
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(REPEATS):
             try:
-                card = await self._tools.cards.get(caller, card_id)
+                card = await self._tools.cards.to_pay(caller, card_id)
                 _check_present(card, request)
                 await self._tools.preconditions.check(account.merchant, request, card)
             except VaultError:
@@ -94,7 +93,7 @@ class Payments:
             call = PayCall(request, instrument, settings, notify_url, card.buyer, draft.choice)
             paid = await self._ahead.write_and_send(asked, draft, (account, call, deadline))
             if paid is not None:
-                return paid if paid.replayed else replace(paid, card=card)
+                return paid if paid.replayed else Paid(paid.payment, replayed=False, card=card)
         raise Overloaded
 
     async def get(self, caller: Caller, payment_id: str) -> Payment:
@@ -124,7 +123,7 @@ def check_usable(card: StoredCard, request: PaymentRequest) -> None:
     """Refuse to charge a card for another buyer, or one that a hard decline disabled."""
     if request.buyer_id is not None and request.buyer_id != card.buyer:
         raise BuyerMismatch(errors=[FieldProblem("/order/buyer/referenceBuyerId", FieldCode.BUYER_MISMATCH)])
-    if card.status is CardStatus.DISABLED:
+    if card.stored_status is CardStatus.DISABLED:
         raise CardDisabled
 
 

@@ -4,7 +4,7 @@ It refuses to know HTTP and SQL. Invariants: a session is a payment under the sa
 other; what opens it is sealed, and gone once the payment has an outcome or is to be cancelled (docs/adr on sessions).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -62,8 +62,7 @@ class PaymentSessions:
         deadline = Deadline.after(self._tools.sender_seconds)
         for _ in range(REPEATS):
             prepared = await self._prepare(account, asked, request, deadline)
-            draft = replace(
-                prepared.draft,
+            draft = prepared.draft._replace(
                 channel=Channel.SESSION,
                 expires_at=_expiry(request),
                 open_seconds=_LONGEST.total_seconds() + USUALLY_OPEN,

@@ -57,9 +57,9 @@ async def settle(transaction: Transaction, payment: Payment, evidence: Evidence,
             wrong = True
             about = known.id if known else payment.id
             await _raise_alarm(transaction, payment, about, _ALARMING[verdict], (seen, evidence, origin))
-    payment = replace(payment, movements=await movements.of(transaction, payment))
+    payment = payment._replace(movements=await movements.of(transaction, payment))
     if payment.status is Status.SUCCESS:
-        payment = replace(payment, capture_status=capture_status(payment))
+        payment = payment._replace(capture_status=capture_status(payment))
     return Settled(payment, wrong)
 
 

@@ -5,7 +5,6 @@ payment that is not resolved always has a reason to be asked about again (design
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,16 +17,16 @@ def advanced(payment: Payment, evidence: Evidence, verdict: Verdict) -> Payment:
     """Give the payment as it stands after the evidence was judged; storing and captures are dealt with elsewhere."""
     match verdict:
         case Verdict.ADVANCE:
-            return _alone(replace(payment, **_settled(payment, evidence.status or payment.status, evidence)))
+            return _alone(payment._replace(**_settled(payment, evidence.status or payment.status, evidence)))
         case Verdict.ENRICH:
-            return _alone(replace(payment, **_informed(payment, evidence)))
+            return _alone(payment._replace(**_informed(payment, evidence)))
         case Verdict.LATE_AUTHORISATION:
             status = Status.SUCCESS if evidence.status is Status.SUCCESS else payment.status
-            news = _informed(replace(payment, result=None), evidence)
+            news = _informed(payment._replace(result=None), evidence)
             cancelling = payment.cancel_requested_at or payment.read_at
-            return replace(payment, **news, status=status, cancel_requested_at=cancelling)
+            return payment._replace(**news, status=status, cancel_requested_at=cancelling)
         case Verdict.UNBOUND if payment.status is Status.CREATED:
-            return replace(payment, status=Status.UNKNOWN)
+            return payment._replace(status=Status.UNKNOWN)
         case _:
             return payment
 
@@ -58,7 +57,7 @@ def _alone(payment: Payment) -> Payment:
     """Cancel what only the buyer could complete where there is no buyer (design section 4: never handed out)."""
     if not payment.nobody_there or payment.status.final:
         return payment
-    return replace(payment, next_action=None, cancel_requested_at=payment.cancel_requested_at or payment.read_at)
+    return payment._replace(next_action=None, cancel_requested_at=payment.cancel_requested_at or payment.read_at)
 
 
 def _informed(payment: Payment, evidence: Evidence) -> dict[str, Any]:
@@ -85,7 +84,7 @@ def _way_on(known: Mapping[str, Any] | None, news: Mapping[str, Any] | None) -> 
 
 def changed(before: Payment, after: Payment) -> bool:
     """Tell whether a row has to be written."""
-    return replace(after, read_at=before.read_at, movements=before.movements) != before
+    return after._replace(read_at=before.read_at, movements=before.movements) != before
 
 
 def unresolved(payment: Payment) -> bool:

@@ -139,7 +139,7 @@ class WriteAhead:
             asked.caller.origin,
             draft.merchant_id,
             tuple(each for each in named if each is not None),
-            details={"kind": draft.kind.value, "credential": draft.credential.value, "storage": draft.store_card},
+            details={"kind": draft.kind, "credential": draft.credential, "storage": draft.store_card},
         )
         try:
             begun = await begin(draft, event)

@@ -7,7 +7,7 @@ taken, a key that is retired, a card that changed meanwhile or a number with a h
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -100,8 +100,7 @@ from usable left join ins using (id)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A payment as it is written before the call.
 
     `sender_seconds` from now the sender must not send any more; `open_seconds` from now it has expired, unless

@@ -5,7 +5,7 @@ unique index; a payment appears as a draft (`vault.store.drafts`) and is never d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -228,7 +228,7 @@ async def settle(session: Session, settlements: Sequence[Settlement]) -> list[Pa
     """
     rows = await session.rows(_SETTLE, [each.row for each in settlements])
     found = {row["id"]: dict(row) for row in rows}
-    return [replace(each.after, **found[each.after.id]) if each.after.id in found else None for each in settlements]
+    return [each.after._replace(**found[each.after.id]) if each.after.id in found else None for each in settlements]
 
 
 def _saved(payment: Payment) -> dict[str, Any]:

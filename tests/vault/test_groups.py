@@ -1,4 +1,4 @@
-"""The group writer's promises, kept on a real database: whoever writes with others is answered as if alone."""
+"""The promises of groups, kept on a real database: whoever asks with others is answered as if alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from vault.db import Database, Session, StatementFailed
 from vault.errors import DatabaseUnavailable
-from vault.group_writer import GroupWriter
+from vault.groups import Groups
 
 pytestmark = pytest.mark.anyio
 
@@ -41,12 +41,12 @@ class Notes:
         await session.rows("insert into noted select * from unnest($1::int[])", list(numbers))
         return [number * number for number in numbers]
 
-    async def behind_one(self, writer: GroupWriter[int, int], *numbers: int) -> list[asyncio.Task[int]]:
+    async def behind_one(self, writer: Groups[int, int], *numbers: int) -> list[asyncio.Task[int]]:
         """Have 100 under way, and numbers waiting behind it."""
         self.open.clear()
-        first = asyncio.create_task(writer.write(100))
+        first = asyncio.create_task(writer.ask(100))
         await self.begun.wait()
-        tasks = [first, *(asyncio.create_task(writer.write(number)) for number in numbers)]
+        tasks = [first, *(asyncio.create_task(writer.ask(number)) for number in numbers)]
         await asyncio.sleep(0)
         return tasks
 
@@ -65,20 +65,20 @@ async def notes(database_url: str) -> AsyncIterator[Notes]:
     await database.close()
 
 
-def patient(notes: Notes, most: int = 32) -> GroupWriter[int, int]:
+def patient(notes: Notes, most: int = 32) -> Groups[int, int]:
     """Make a writer whose groups are waited for however long they take."""
-    return GroupWriter(notes.database, notes.write, most=most, patience=LONG)
+    return Groups(notes.database, notes.write, most=most, patience=LONG)
 
 
 async def test_who_comes_alone_is_written_alone(notes: Notes) -> None:
     writer = patient(notes)
-    assert [await writer.write(number) for number in (3, 1)] == [9, 1]
+    assert [await writer.ask(number) for number in (3, 1)] == [9, 1]
     assert (notes.groups, await notes.kept()) == ([[3], [1]], [1, 3])
 
 
 async def test_those_who_come_at_the_same_moment_are_written_together(notes: Notes) -> None:
     writer = patient(notes)
-    assert await asyncio.gather(*map(writer.write, range(5))) == [0, 1, 4, 9, 16]
+    assert await asyncio.gather(*map(writer.ask, range(5))) == [0, 1, 4, 9, 16]
     assert notes.groups == [[0, 1, 2, 3, 4]]
 
 
@@ -99,8 +99,8 @@ async def test_a_group_has_no_more_than_so_many(notes: Notes) -> None:
 
 async def test_what_is_refused_of_one_is_written_of_the_others(notes: Notes) -> None:
     writer = patient(notes)
-    assert await writer.write(4) == 16
-    told = await asyncio.gather(*map(writer.write, (1, POISON, 2, 4, 3)), return_exceptions=True)
+    assert await writer.ask(4) == 16
+    told = await asyncio.gather(*map(writer.ask, (1, POISON, 2, 4, 3)), return_exceptions=True)
     refused = [each for each in told if isinstance(each, StatementFailed)]
     assert [each for each in told if isinstance(each, int)] == [1, 4, 9]
     assert [each.constraint for each in refused] == ["noted_number_check", "noted_pkey"]
@@ -109,7 +109,7 @@ async def test_what_is_refused_of_one_is_written_of_the_others(notes: Notes) -> 
 
 async def test_who_is_refused_alone_is_not_tried_again(notes: Notes) -> None:
     with pytest.raises(StatementFailed):
-        await patient(notes).write(POISON)
+        await patient(notes).ask(POISON)
     assert notes.groups == [[POISON]]
 
 
@@ -129,14 +129,14 @@ async def test_where_all_give_up_there_is_no_group(notes: Notes) -> None:
     gone.cancel()
     notes.open.set()
     assert await first == 10_000
-    assert await writer.write(2) == 4
+    assert await writer.ask(2) == 4
     assert notes.groups == [[100], [2]]
 
 
 async def test_who_gives_up_in_a_group_takes_nothing_from_the_others(notes: Notes) -> None:
     notes.open.clear()
     writer = patient(notes)
-    gone, other = (asyncio.create_task(writer.write(number)) for number in (1, 2))
+    gone, other = (asyncio.create_task(writer.ask(number)) for number in (1, 2))
     await notes.begun.wait()
     gone.cancel()
     notes.open.set()
@@ -145,23 +145,23 @@ async def test_who_gives_up_in_a_group_takes_nothing_from_the_others(notes: Note
 
 
 async def test_a_group_that_takes_long_is_not_waited_for(notes: Notes) -> None:
-    writer = GroupWriter(notes.database, notes.write, patience=0.01)
-    slow = asyncio.create_task(writer.write(100))
+    writer = Groups(notes.database, notes.write, patience=0.01)
+    slow = asyncio.create_task(writer.ask(100))
     notes.open.clear()
     await notes.begun.wait()
     notes.begun.clear()
-    behind = [asyncio.create_task(writer.write(number)) for number in (1, 2)]
+    behind = [asyncio.create_task(writer.ask(number)) for number in (1, 2)]
     await notes.begun.wait()
     assert notes.groups == [[100], [1, 2]]
     notes.open.set()
     assert await asyncio.gather(slow, *behind) == [10_000, 1, 4]
-    assert await writer.write(3) == 9
+    assert await writer.ask(3) == 9
 
 
 async def test_a_group_keeps_its_pace_behind_the_one_before_it(notes: Notes) -> None:
-    writer = GroupWriter(notes.database, notes.write, pace=LONG)
-    assert await writer.write(1) == 1
-    behind = [asyncio.create_task(writer.write(number)) for number in (2, 3)]
+    writer = Groups(notes.database, notes.write, pace=LONG)
+    assert await writer.ask(1) == 1
+    behind = [asyncio.create_task(writer.ask(number)) for number in (2, 3)]
     assert await notes.kept() == [1]
     assert isinstance(writer._before, asyncio.TimerHandle)
     writer._before.cancel()
@@ -176,11 +176,11 @@ async def test_a_connection_lost_under_a_group_is_an_unavailable_database_to_eac
         await session.rows("select pg_terminate_backend(pg_backend_pid())")
         return []
 
-    writer = GroupWriter(notes.database, lose)
-    told = await asyncio.gather(*map(writer.write, (1, 2)), return_exceptions=True)
+    writer = Groups(notes.database, lose)
+    told = await asyncio.gather(*map(writer.ask, (1, 2)), return_exceptions=True)
     assert [type(each) for each in told] == [DatabaseUnavailable] * 2
     assert notes.groups == [[1, 2]]
-    assert await patient(notes).write(3) == 9
+    assert await patient(notes).ask(3) == 9
 
 
 async def test_a_fault_in_the_statement_reaches_everybody_and_ends_nothing(notes: Notes) -> None:
@@ -191,26 +191,26 @@ async def test_a_fault_in_the_statement_reaches_everybody_and_ends_nothing(notes
             raise faults.pop()
         return await notes.write(session, numbers)
 
-    writer = GroupWriter(notes.database, stumble)
-    told = await asyncio.gather(*map(writer.write, (1, 2)), return_exceptions=True)
+    writer = Groups(notes.database, stumble)
+    told = await asyncio.gather(*map(writer.ask, (1, 2)), return_exceptions=True)
     assert [type(each) for each in told] == [ZeroDivisionError] * 2
-    assert await writer.write(3) == 9
+    assert await writer.ask(3) == 9
 
 
 async def test_a_group_belongs_to_no_request(notes: Notes) -> None:
     request.set("the first one's")
-    await patient(notes).write(1)
+    await patient(notes).ask(1)
     assert notes.requests == {"nobody's"}
 
 
 async def test_when_a_process_ends_nobody_waits_for_a_group_that_was_given_up(notes: Notes) -> None:
     notes.open.clear()
     writer = patient(notes)
-    waiting = asyncio.create_task(writer.write(1))
+    waiting = asyncio.create_task(writer.ask(1))
     await notes.begun.wait()
     for task in writer._under_way:
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     notes.open.set()
-    assert await writer.write(2) == 4
+    assert await writer.ask(2) == 4

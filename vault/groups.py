@@ -1,7 +1,7 @@
-"""Writes that are asked for while another is under way go to the database together: one statement, one commit.
+"""What is asked of the database while the same is under way goes there together: one statement, one commit.
 
-It refuses to know what is written. Invariants: an answer is given after the commit of what was asked for; what one
-asks for decides nothing for the others, a group that is refused is written one by one; nobody waits long for a group
+It refuses to know what is asked. Invariants: an answer is given after the commit of what was written for it; what one
+asks for decides nothing for the others, a group that is refused is asked for one by one; nobody waits long for a group
 that came earlier, and who comes alone waits for nobody (ADR 0026, 0042).
 """
 
@@ -17,12 +17,12 @@ from vault.db import Database, Session, StatementFailed
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-# Writes all items in one statement and gives their outcomes in the same order.
+# Asks for all items in one statement and gives their outcomes in the same order.
 Statement: TypeAlias = Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome]]]
 
 _MOST: Final = 32
 _PATIENCE_SECONDS: Final = 0.05
-# For what is written around a call to the gateway, which takes so long that nobody notices (ADR 0042).
+# For what is asked around a call to the gateway, which takes so long that nobody notices (ADR 0042).
 PACE_AROUND_A_CALL: Final = 0.025
 
 
@@ -34,7 +34,7 @@ class _Asked(Generic[Item, Outcome]):
     told: "asyncio.Future[Outcome]"
 
 
-class GroupWriter(Generic[Item, Outcome]):
+class Groups(Generic[Item, Outcome]):
     """Items of one kind, at most `most` in one statement; after `patience` seconds a group is waited for no longer.
 
     A group begins no sooner than `pace` seconds after the one before it, so that those of a busy process grow.
@@ -61,10 +61,10 @@ class GroupWriter(Generic[Item, Outcome]):
         self._before: asyncio.Task[Sequence[Outcome | BaseException]] | asyncio.Handle | None = None
         self._under_way: set[asyncio.Task[Sequence[Outcome | BaseException]]] = set()
 
-    async def write(self, item: Item) -> Outcome:
-        """Write an item, alone or with others, and give what came of it; raises what writing it alone would raise.
+    async def ask(self, item: Item) -> Outcome:
+        """Ask for an item, alone or with others, and give what came of it; raises what asking alone would raise.
 
-        Of whoever stops waiting before the group has begun, nothing is written.
+        For whoever stops waiting before the group has begun, nothing is done.
         """
         loop = asyncio.get_running_loop()
         told: asyncio.Future[Outcome] = loop.create_future()
@@ -80,7 +80,7 @@ class GroupWriter(Generic[Item, Outcome]):
         if group:
             # In a context of its own: it belongs to no request, neither to its deadline nor to its lines in the log.
             loop = asyncio.get_running_loop()
-            task = loop.create_task(self._written([asked.item for asked in group]), context=Context())
+            task = loop.create_task(self._answered([asked.item for asked in group]), context=Context())
             patience = loop.call_later(self._patience, self._go_on, task)
             task.add_done_callback(partial(self._tell, group, patience))
             self._under_way.add(task)
@@ -95,7 +95,7 @@ class GroupWriter(Generic[Item, Outcome]):
                 group.append(asked)
         return group
 
-    async def _written(self, items: Sequence[Item]) -> Sequence[Outcome | BaseException]:
+    async def _answered(self, items: Sequence[Item]) -> Sequence[Outcome | BaseException]:
         try:
             async with self._database.session() as session:
                 return await self._statement(session, items)
@@ -103,7 +103,7 @@ class GroupWriter(Generic[Item, Outcome]):
             if len(items) == 1:
                 raise
         # Nothing was written. Whose fault it was, each finds out alone.
-        alone = await asyncio.gather(*(self._written([item]) for item in items), return_exceptions=True)
+        alone = await asyncio.gather(*(self._answered([item]) for item in items), return_exceptions=True)
         return [each if isinstance(each, BaseException) else each[0] for each in alone]
 
     def _tell(
