@@ -19,6 +19,7 @@ from vault.auth import Caller
 from vault.card import Pan
 from vault.db import Database
 from vault.errors import LimitsUnavailable
+from vault.groups import PACE_AROUND_A_CALL, Groups
 from vault.limit_errors import CardTestingSuspected
 from vault.limiter import COUNTING_FAILED, PATIENCE, Limiter, Spender, network_of, without_counters
 from vault.logs import alarm, get_logger
@@ -27,7 +28,7 @@ from vault.rules.declines import decline_for
 from vault.rules.limits import SLOWEST_SECONDS, TELLING_DECLINES, Limit, policy_for
 from vault.sightings import SPAN, Recall, Sightings
 from vault.store import alarms, limits
-from vault.store.limits import Counter, Sighting
+from vault.store.limits import Counter, Sighting, Watched
 
 _log = get_logger(__name__)
 _WAITING: Final = 200  # requests of one process, at most, that are being slowed at the same time
@@ -83,6 +84,7 @@ class CardGuard:
         self._limiter = limiter
         self._sleep = sleep
         self._sightings = Sightings(database, self._was_known)
+        self._looking = Groups(database, limits.look, pace=PACE_AROUND_A_CALL)
         self._waiting = 0
         self._told: Lru[tuple[str, str], bool] = Lru(_TOLD)
 
@@ -130,27 +132,27 @@ class CardGuard:
         if self._limiter is None or not _declined(payment):
             return
         who = replace(shown, buyer=shown.buyer or payment.buyer)
-        counters, windows = await self._decline_counters(caller, who)
+        watched = await self._decline_counters(caller, who)
         try:
             async with asyncio.timeout(PATIENCE), self._database.session() as session:
-                await limits.take_each(session, counters, windows, 1)
+                await limits.take_each(session, watched)
         except COUNTING_FAILED:
             _log.error("limits.decline_lost", payment_id=payment.id)
 
     async def _declines(self, caller: Caller, shown: Shown) -> list[_Finding]:
-        counters, windows = await self._decline_counters(caller, shown)
-        async with self._database.session() as session:
-            standing = await limits.take_each(session, counters, windows, 0)
+        watched = await self._decline_counters(caller, shown)
         return [
-            _Finding(counter, span, most - told.remaining[0], most, None if told.remaining[0] else told.waits[0])
-            for counter, (span, most), told in zip(counters, windows, standing, strict=True)
+            _Finding(each.counter, each.span, each.quota - left.slots, each.quota, None if left.slots else left.wait)
+            for each, left in zip(watched, await self._looking.ask(watched), strict=True)
         ]
 
-    async def _decline_counters(self, caller: Caller, shown: Shown) -> tuple[list[Counter], list[tuple[int, int]]]:
+    async def _decline_counters(self, caller: Caller, shown: Shown) -> list[Watched]:
         subjects = await self._subjects(caller, shown, Limit.BUYER_DECLINES, Limit.ADDRESS_DECLINES)
         subjects[Limit.CLIENT_DECLINES] = caller.client_id
-        counters = [Counter(caller.merchant_id, subject, limit) for limit, subject in subjects.items()]
-        return counters, [_window(caller, limit) for limit in subjects]
+        return [
+            Watched(Counter(caller.merchant_id, subject, limit), *_window(caller, limit))
+            for limit, subject in subjects.items()
+        ]
 
     async def _cards(self, caller: Caller, shown: Shown, card: bytes | None) -> dict[Limit, Sighting]:
         """Give the sightings by buyer and address that have to be asked about; who is new here is noted and is not."""

@@ -187,6 +187,25 @@ async def test_the_waits_that_are_told_pass_with_the_time(counting: Counting) ->
     assert len(seen) > 60
 
 
+async def test_who_only_looks_is_told_of_the_own_counters_and_takes_nothing(counting: Counting) -> None:
+    """One that nobody ever took of has no row, and its whole quota."""
+    used, other, none = (
+        limits.Watched(limits.Counter(merchant_id, "cli_a", Limit.CLIENT_DECLINES), 86_400, quota)
+        for merchant_id, quota in (("mer_a", 3), ("mer_b", 3), ("mer_a", 0))
+    )
+    async with counting.database.session() as session:
+        for watched in ([used], [used], [used, other]):
+            await limits.take_each(session, watched)
+        fresh = used._replace(counter=used.counter._replace(subject="cli_b"))
+        nothing = none._replace(counter=none.counter._replace(subject="cli_b"))
+        asked = [[fresh, used], [], [other], [nothing]]
+        found = await limits.look(session, asked)
+    assert [[left.slots for left in together] for together in found] == [[3, 0], [], [2], [0]]
+    assert 80_000 < found[0][1].wait <= 86_400 + 86_400 / 30
+    assert (found[0][0].wait, found[3][0].wait) == (0.0, 0.0)
+    assert await counting.taken() == 4
+
+
 async def test_a_refusal_is_remembered_for_a_moment(counting: Counting) -> None:
     process = counting.process()
     assert await spend(process, spender(1), 3) == 1

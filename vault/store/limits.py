@@ -15,10 +15,19 @@ _TAKE = """
 select granted, remaining, waits, current_slices, fresh from vault.take_slots($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _TAKE_EACH = """
-select granted, remaining, waits, current_slices, fresh
-from unnest($2::text[], $3::text[], $4::int[], $5::int[]) with ordinality as each(subject, name, span, quota, place),
-    lateral vault.take_slots($1, each.subject, each.name, array[each.span], array[each.quota], $6, 0, null)
-order by place
+select from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[])
+        as each(merchant_id, subject, name, span, quota),
+    lateral vault.take_slots(each.merchant_id, each.subject, each.name, array[each.span], array[each.quota], 1, 0, null)
+"""
+# A counter of which nothing was ever taken has no row, and is not worth a call.
+_LOOK = """
+select each.place, s.remaining, s.waits
+from unnest((select $1::text[]), (select $2::text[]), (select $3::text[]), (select $4::int[]), (select $5::int[]))
+        with ordinality as each(merchant_id, subject, name, span, quota, place),
+    lateral (select from vault.rate_counter
+        where merchant_id = each.merchant_id and subject = each.subject and name = each.name offset 0) c,
+    lateral vault.take_slots(
+        each.merchant_id, each.subject, each.name, array[each.span], array[each.quota], 0, 0, null) s
 """
 _NOTE = "select seen, known, wait from vault.note_card($1, $2, $3, $4, $5)"
 # In the order of the key, so that two processes that write the same rows do not wait for each other in a circle.
@@ -49,6 +58,21 @@ class Counter(NamedTuple):
     merchant_id: str
     subject: str
     name: str
+
+
+class Watched(NamedTuple):
+    """A counter with one window, and what may be taken in it."""
+
+    counter: Counter
+    span: int
+    quota: int
+
+
+class Left(NamedTuple):
+    """What is left of a window, and the seconds until another slot is free."""
+
+    slots: int
+    wait: float
 
 
 class Sighting(NamedTuple):
@@ -105,20 +129,31 @@ async def take(session: Session, counter: Counter, wanted: Wanted) -> Granted:
     return _granted(row)
 
 
-async def take_each(
-    session: Session, counters: Sequence[Counter], windows: Sequence[tuple[int, int]], slots: int
-) -> list[Granted]:
-    """Take so many slots, or look with none, of several counters of one merchant with one window (span, quota) each."""
-    rows = await session.rows(
-        _TAKE_EACH,
-        counters[0].merchant_id,
-        [counter.subject for counter in counters],
-        [counter.name for counter in counters],
-        [span for span, _ in windows],
-        [quota for _, quota in windows],
-        slots,
+async def take_each(session: Session, watched: Sequence[Watched]) -> None:
+    """Take a slot of each of several counters of one merchant."""
+    await session.rows(_TAKE_EACH, *_columns(watched))
+
+
+async def look(session: Session, asked: Sequence[Sequence[Watched]]) -> list[list[Left]]:
+    """Say how counters stand, those of each who asks by themselves; nothing is taken."""
+    watched = [each for together in asked for each in together]
+    rows = {row["place"]: row for row in await session.rows(_LOOK, *_columns(watched))}
+    left = iter(_left(each, rows.get(place)) for place, each in enumerate(watched, 1))
+    return [[next(left) for _ in together] for together in asked]
+
+
+def _columns(watched: Sequence[Watched]) -> tuple[list[str] | list[int], ...]:
+    return (
+        [each.counter.merchant_id for each in watched],
+        [each.counter.subject for each in watched],
+        [each.counter.name for each in watched],
+        [each.span for each in watched],
+        [each.quota for each in watched],
     )
-    return [_granted(row) for row in rows]
+
+
+def _left(watched: Watched, row: asyncpg.Record | None) -> Left:
+    return Left(watched.quota, 0.0) if row is None else Left(row["remaining"][0], row["waits"][0])
 
 
 def _granted(row: asyncpg.Record) -> Granted:
